@@ -1,0 +1,29 @@
+"""Knowledge distillation and explanation of image classifiers, as scikit-learn estimators."""
+
+import importlib
+
+__version__ = "0.1.0"
+
+_PUBLIC = {
+    "datasets": (),
+    "distillation": ("KDClassifier",),
+    "explanation": ("Explanation", "FeatureMapExplainer"),
+    "metrics": (),
+    "models": ("FiveBlockCNN", "KDFMVNet", "MLP", "NetworkClassifier", "TransferNet"),
+}
+_ROOM_OF = {name: room for room, names in _PUBLIC.items() for name in names}
+
+__all__ = ["__version__", *_PUBLIC, *_ROOM_OF]  # noqa: PLE0604
+
+
+def __getattr__(name):
+    # Importing Keras takes seconds, so a room is opened when something in it is asked for.
+    if name in _PUBLIC:
+        return importlib.import_module(f"skkd.{name}")
+    if name in _ROOM_OF:
+        return getattr(importlib.import_module(f"skkd.{_ROOM_OF[name]}"), name)
+    raise AttributeError(f"module 'skkd' has no attribute {name!r}")
+
+
+def __dir__():
+    return sorted(__all__)

@@ -1,0 +1,1 @@
+"""Medical image sets, folders of images, and synthetic images with ground truth."""
