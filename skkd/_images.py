@@ -1,0 +1,378 @@
+"""The one place that turns what a user calls X into images."""
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from numbers import Integral
+
+import numpy as np
+from PIL import ExifTags, Image, ImageOps
+
+_GREY_MODES = {"1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "I;16N"}
+_COLOR_MODES = {"grayscale": "L", "rgb": "RGB"}
+
+
+def read_image(path, *, image_size=None, color_mode=None):
+    """Decode one image file into an 8-bit array.
+
+    The picture is turned as its EXIF orientation says, transparent parts become black, 16-bit
+    values keep their high byte, so that images stay comparable, and of several frames or pages
+    the first is read. DICOM files go through their rescale slope and intercept and their first
+    window; without a window, the lowest value becomes black and the highest white.
+
+    Parameters
+    ----------
+    path : str or path-like
+        File in any format Pillow reads, or DICOM when pydicom is installed.
+    image_size : tuple of (height, width) or None, default=None
+        Size in pixels to resize to, bilinear with antialiasing. None keeps the file's own size.
+    color_mode : {"grayscale", "rgb"} or None, default=None
+        Channels of the result. None keeps grey files grey and turns all others into RGB.
+
+    Returns
+    -------
+    image : ndarray of shape (height, width, channels), dtype uint8
+        One channel or three.
+
+    Raises
+    ------
+    OSError
+        If the file is missing or may not be read.
+    ValueError
+        If the content is not a readable image, or larger than Pillow's limit against
+        decompression bombs.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from PIL import Image
+    >>> from skkd._images import read_image
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "slice.png"
+    ...     Image.new("L", (30, 20)).save(path)
+    ...     read_image(path, color_mode="rgb").shape
+    (20, 30, 3)
+    """
+    _check_options(image_size, color_mode)
+    image = _open(path, _decode)
+    if color_mode is not None:
+        image = image.convert(_COLOR_MODES[color_mode])
+    if image_size is not None:
+        height, width = image_size
+        image = image.resize((int(width), int(height)), Image.Resampling.BILINEAR)
+    pixels = np.array(image)
+    return pixels[..., None] if pixels.ndim == 2 else pixels
+
+
+def _check_options(image_size, color_mode):
+    if image_size is not None and not (
+        isinstance(image_size, tuple | list | np.ndarray)
+        and len(image_size) == 2
+        and all(isinstance(side, Integral) and side > 0 for side in image_size)
+    ):
+        raise ValueError(f"image_size must be None or (height, width) in pixels; got {image_size}")
+    if color_mode is not None and color_mode not in _COLOR_MODES:
+        raise ValueError(f'color_mode must be None, "grayscale" or "rgb"; got {color_mode!r}')
+
+
+def _open(path, reader):
+    with open(path, "rb") as file:
+        try:
+            return reader(file)
+        except MemoryError:
+            raise
+        except ImportError as error:
+            raise ImportError(
+                f"{path} is a DICOM file; reading it needs pydicom: pip install pydicom"
+            ) from error
+        except Image.DecompressionBombError as error:
+            raise ValueError(
+                f"{path} is larger than Pillow's limit against decompression bombs: {error} "
+                "If you trust the file, raise PIL.Image.MAX_IMAGE_PIXELS or shrink the image first."
+            ) from error
+        # On broken files Pillow's decoders fail with whatever they trip over: OSError,
+        # SyntaxError, struct.error, zlib.error, IndexError and more.
+        except Exception as error:
+            raise ValueError(f"{path} is not a readable image: {error}") from error
+
+
+def _is_dicom(file):
+    file.seek(128)
+    magic = file.read(4)
+    file.seek(0)
+    return magic == b"DICM"
+
+
+def _decode(file):
+    if _is_dicom(file):
+        return _decode_dicom(file)
+    image = _turn(Image.open(file))
+    if image.mode.startswith("I"):
+        values = np.asarray(image)
+        if values.min() < 0 or values.max() > 65535:
+            raise ValueError(
+                f"its values run from {values.min()} to {values.max()}, beyond 16 bits; "
+                "save it with 8 or 16 bits a channel"
+            )
+        return Image.fromarray((values >> 8).astype(np.uint8))
+    if image.mode == "F":
+        raise ValueError("it holds floating-point values; save it with 8 or 16 bits a channel")
+    mode = "L" if image.mode in _GREY_MODES else "RGB"
+    if image.has_transparency_data:
+        black = Image.new("RGBA", image.size, (0, 0, 0, 255))
+        image = Image.alpha_composite(black, image.convert("RGBA"))
+    return image.convert(mode)
+
+
+def _read_header(file):
+    """Tell height, width and whether the image is grey, without decoding where possible."""
+    if _is_dicom(file):
+        import pydicom
+
+        header = pydicom.dcmread(file, stop_before_pixels=True)
+        return header.Rows, header.Columns, header.SamplesPerPixel == 1
+    image = Image.open(file)
+    if image.getexif().get(ExifTags.Base.Orientation, 1) != 1:
+        # Formats differ in when they turn the picture, so its size is known after decoding only.
+        image = _turn(image)
+    return image.height, image.width, image.mode in _GREY_MODES
+
+
+def _turn(image):
+    image.load()
+    ImageOps.exif_transpose(image, in_place=True)
+    return image
+
+
+def _decode_dicom(file):
+    import pydicom.pixels
+
+    header = pydicom.dcmread(file)
+    if int(header.get("NumberOfFrames", 1)) > 1:
+        raise ValueError(f"it holds {header.NumberOfFrames} frames; save one image a file")
+    if header.PhotometricInterpretation == "PALETTE COLOR":
+        raise ValueError("its colors stand in a DICOM palette; save it as RGB or grayscale")
+    pixels = pydicom.pixels.pixel_array(header)
+    if pixels.ndim == 3:
+        if pixels.dtype != np.uint8:
+            pixels = (pixels >> (header.BitsStored - 8)).astype(np.uint8)
+        return Image.fromarray(pixels)
+    values = pydicom.pixels.apply_modality_lut(pixels, header).astype(float)
+    shown = _window(values, header)
+    if header.PhotometricInterpretation == "MONOCHROME1":
+        shown = 1 - shown
+    return Image.fromarray(np.rint(255 * shown).astype(np.uint8))
+
+
+def _window(values, header):
+    """Map values to [0, 1] as PS3.3 C.11.2.1.2 and C.11.2.1.3 of the DICOM standard say."""
+    if "WindowCenter" not in header:
+        low, high = values.min(), values.max()
+        return (values - low) / max(high - low, np.finfo(float).tiny)
+    center, width = (
+        float(np.atleast_1d(header[name].value)[0]) for name in ("WindowCenter", "WindowWidth")
+    )
+    function = header.get("VOILUTFunction", "LINEAR")
+    if function == "SIGMOID":
+        return 1 / (1 + np.exp(-4 * (values - center) / width))
+    if function == "LINEAR":
+        center, width = center - 0.5, max(width - 1, np.finfo(float).tiny)
+    return np.clip((values - center) / width + 0.5, 0, 1)
+
+
+class ImagePaths:
+    """Image files that behave like a read-only array of images, decoded when rows are read.
+
+    Parameters
+    ----------
+    paths : array-like of str or path-like of shape (n_images,)
+        The files, in order.
+    image_size : tuple of (height, width) or None, default=None
+        Size in pixels to resize every image to. None asks that all files share one size.
+    color_mode : {"grayscale", "rgb"} or None, default=None
+        Channels of the images. None means grey if all files are grey, and RGB otherwise.
+
+    Attributes
+    ----------
+    paths : ndarray of str of shape (n_images,), dtype object
+        The files.
+    shape : tuple of (n_images, height, width, channels)
+        Shape of the array that `images[:]` would be.
+    dtype : numpy.dtype
+        Always uint8.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from PIL import Image
+    >>> from skkd._images import ImagePaths
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     paths = [Path(folder) / f"{i}.png" for i in range(5)]
+    ...     for path in paths:
+    ...         Image.new("L", (30, 20)).save(path)
+    ...     images = ImagePaths(paths, image_size=(16, 16))
+    ...     images.shape, images[1:4].shape, images[[4, 0]].shape
+    ((5, 16, 16, 1), (3, 16, 16, 1), (2, 16, 16, 1))
+    """
+
+    ndim = 4
+    dtype = np.dtype(np.uint8)
+
+    def __init__(self, paths, *, image_size=None, color_mode=None):
+        _check_options(image_size, color_mode)
+        self.paths = np.array([os.fspath(path) for path in paths], dtype=object)
+        if len(self.paths) == 0:
+            raise ValueError("X has no file paths; at least one is needed")
+        if image_size is None or color_mode is None:
+            with ThreadPoolExecutor() as pool:
+                headers = list(pool.map(lambda path: _open(path, _read_header), self.paths))
+        if image_size is None:
+            image_size = headers[0][:2]
+            for path, header in zip(self.paths, headers, strict=True):
+                if header[:2] != image_size:
+                    raise ValueError(
+                        f"{path} is {header[0]}x{header[1]} pixels while {self.paths[0]} is "
+                        f"{image_size[0]}x{image_size[1]} (height x width); "
+                        "set image_size=(height, width) to resize all images to one size"
+                    )
+        if color_mode is None:
+            color_mode = "grayscale" if all(grey for _, _, grey in headers) else "rgb"
+        self.image_size = tuple(int(side) for side in image_size)
+        self.color_mode = color_mode
+
+    @property
+    def shape(self):
+        return (len(self.paths), *self.image_size, 1 if self.color_mode == "grayscale" else 3)
+
+    def __len__(self):
+        return len(self.paths)
+
+    def __repr__(self):
+        return f"ImagePaths(shape={self.shape}, color_mode={self.color_mode!r})"
+
+    def __getitem__(self, rows):
+        if isinstance(rows, Integral):
+            return self._read(self.paths[rows])
+        paths = self.paths[rows]
+        images = np.empty((len(paths), *self.shape[1:]), dtype=self.dtype)
+        with ThreadPoolExecutor() as pool:
+            for i, image in enumerate(pool.map(self._read, paths)):
+                images[i] = image
+        return images
+
+    def __array__(self, dtype=None, copy=None):
+        return np.asarray(self[:], dtype=dtype)
+
+    def _read(self, path):
+        return read_image(path, image_size=self.image_size, color_mode=self.color_mode)
+
+
+class StoredImages:
+    """Rows of anything that has a shape and can be sliced along its first axis.
+
+    HDF5 and Zarr arrays differ in the indices they take, so rows are fetched here as the plain
+    slices that cover them, and nothing but the rows asked for is read.
+
+    Parameters
+    ----------
+    source : object with `shape` and row slicing
+        Images of shape (n_images, height, width) or (n_images, height, width, channels).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skkd._images import StoredImages
+    >>> StoredImages(np.arange(12).reshape(3, 2, 2))[[2, 0, 2]].shape
+    (3, 2, 2, 1)
+    """
+
+    ndim = 4
+
+    def __init__(self, source):
+        self.source = source
+        self.shape = tuple(source.shape) + (1,) * (4 - len(source.shape))
+        self.dtype = np.asarray(source[:1]).dtype
+
+    def __len__(self):
+        return self.shape[0]
+
+    def __getitem__(self, rows):
+        rows = np.arange(len(self))[rows]
+        if rows.size == 0:
+            return np.empty((0, *self.shape[1:]), dtype=self.dtype)
+        needed, place = np.unique(rows, return_inverse=True)
+        runs = np.split(needed, np.flatnonzero(np.diff(needed) > 1) + 1)
+        read = np.concatenate([np.asarray(self.source[run[0] : run[-1] + 1]) for run in runs])
+        return read.reshape(-1, *self.shape[1:])[place.reshape(rows.shape)]
+
+    def __array__(self, dtype=None, copy=None):
+        return np.asarray(self[:], dtype=dtype)
+
+
+def as_images(X, *, image_size=None, color_mode=None):
+    """Turn what a user calls X into something with shape, dtype, length and rows.
+
+    Parameters
+    ----------
+    X : array-like
+        One of: file paths of shape (n_images,), as an array, list or pandas Series of str or
+        Path objects; images of shape (n_images, height, width) or (n_images, height, width,
+        channels), as an array, memory map, or anything with a shape and row slicing (HDF5,
+        Zarr); a table of shape (n_samples, n_features).
+    image_size : tuple of (height, width) or None, default=None
+        Size in pixels that files are resized to when they are read. Arrays keep their size.
+    color_mode : {"grayscale", "rgb"} or None, default=None
+        Channels of images read from files. Arrays keep theirs.
+
+    Returns
+    -------
+    images : ImagePaths, StoredImages, ndarray or table
+        Paths become `ImagePaths`; arrays and memory maps of images stay what they are, with a
+        channel axis added where there was none; stores become `StoredImages`; tables are
+        returned unchanged.
+
+    Raises
+    ------
+    ValueError
+        If X is none of these.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skkd._images import as_images
+    >>> as_images(np.zeros((10, 28, 28))).shape
+    (10, 28, 28, 1)
+    """
+    if isinstance(X, str | os.PathLike):
+        raise ValueError(
+            f"X must be many paths or images; got the single path {str(X)!r}. Pass a list of "
+            "files, or read a folder with skkd.datasets.load_image_folder"
+        )
+    if isinstance(X, ImagePaths | StoredImages):
+        return X
+    if not hasattr(X, "shape"):
+        X = _stack(X)
+    n_axes = len(X.shape)
+    if n_axes == 2:
+        return X
+    if n_axes == 1:
+        items = np.asarray(X, dtype=object)
+        if len(items) and all(isinstance(item, str | os.PathLike) for item in items):
+            return ImagePaths(items, image_size=image_size, color_mode=color_mode)
+    if n_axes not in (3, 4):
+        raise ValueError(
+            "X must be file paths (n,), a table (n, features) or images (n, height, width[, "
+            f"channels]); got {n_axes}-D data of type {X.dtype}. Reshape your data, with "
+            "X[None] or X.reshape(1, -1) for a single sample"
+        )
+    if not isinstance(X, np.ndarray):
+        return StoredImages(X)
+    return X if n_axes == 4 else X[..., None]
+
+
+def _stack(X):
+    try:
+        return np.asarray(X)
+    except ValueError as error:
+        raise ValueError(f"X must hold images of one and the same shape: {error}") from error

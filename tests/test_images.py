@@ -1,0 +1,384 @@
+import sys
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+from sklearn.model_selection import train_test_split
+
+from skkd._images import ImagePaths, StoredImages, as_images, read_image
+
+
+def save(array, path, **options):
+    Image.fromarray(np.asarray(array)).save(path, **options)
+    return path
+
+
+@pytest.fixture
+def color(tmp_path):
+    pixels = np.random.RandomState(0).randint(0, 256, (6, 9, 3)).astype(np.uint8)
+    return pixels, save(pixels, tmp_path / "color.png")
+
+
+@pytest.fixture
+def grey_paths(tmp_path):
+    pixels = np.random.RandomState(1).randint(0, 256, (5, 8, 10)).astype(np.uint8)
+    paths = [save(image, tmp_path / f"grey_{i}.png") for i, image in enumerate(pixels)]
+    return pixels[..., None], paths
+
+
+def test_lossless_formats_come_back_pixel_for_pixel(tmp_path):
+    pixels = np.random.RandomState(0).randint(0, 256, (7, 5, 3)).astype(np.uint8)
+    for name in ("a.png", "a.bmp", "a.tiff", "a.ppm"):
+        np.testing.assert_array_equal(read_image(save(pixels, tmp_path / name)), pixels)
+    path = save(pixels, tmp_path / "a.webp", lossless=True)
+    np.testing.assert_array_equal(read_image(path), pixels)
+    grey = pixels[..., 0]
+    np.testing.assert_array_equal(read_image(save(grey, tmp_path / "g.png")), grey[..., None])
+
+
+@pytest.mark.parametrize("suffix", ["png", "tiff"])
+def test_16_bit_files_keep_their_high_byte(tmp_path, suffix):
+    values = np.array([[0, 255, 256], [32768, 65279, 65535]], dtype=np.uint16)
+    image = read_image(save(values, tmp_path / f"deep.{suffix}"))
+    assert image.dtype == np.uint8
+    np.testing.assert_array_equal(image[..., 0], [[0, 0, 1], [128, 254, 255]])
+
+
+def test_values_beyond_16_bits_are_refused_by_name(tmp_path):
+    for pixels in (np.full((4, 4), 70000, np.int32), np.ones((4, 4), np.float32)):
+        path = save(pixels, tmp_path / "deep.tiff")
+        with pytest.raises(ValueError, match=r"deep\.tiff.*8 or 16 bits"):
+            read_image(path)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("suffix", ["png", "jpg", "tiff"])
+def test_exif_orientation_turns_the_image(tmp_path, suffix, orientation):
+    # Two halves along each axis, so that JPEG keeps all four quadrants apart.
+    upright = np.kron([[0, 80], [160, 240]], np.ones((8, 16))).astype(np.uint8)
+    # EXIF: where the stored row 0 and column 0 are seen, hence how to store an upright image.
+    stored = {
+        1: upright,
+        2: upright[:, ::-1],
+        3: upright[::-1, ::-1],
+        4: upright[::-1],
+        5: upright.T,
+        6: upright.T[::-1],
+        7: upright.T[::-1, ::-1],
+        8: upright.T[:, ::-1],
+    }[orientation]
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    path = save(stored, tmp_path / f"turned.{suffix}", exif=exif)
+    np.testing.assert_allclose(read_image(path)[..., 0], upright, atol=12)
+    assert ImagePaths([path]).shape == (1, 16, 32, 1)
+
+
+def test_alpha_is_composited_on_black(tmp_path):
+    rgba = np.full((2, 2, 4), 200, np.uint8)
+    rgba[..., 3] = [[0, 51], [128, 255]]
+    expected = 200 * (rgba[..., 3] / 255.0)
+    image = read_image(save(rgba, tmp_path / "alpha.png"))
+    np.testing.assert_allclose(image, np.stack([expected] * 3, axis=-1), atol=1)
+    image = read_image(save(rgba[..., 2:], tmp_path / "grey_alpha.png"))
+    np.testing.assert_allclose(image, expected[..., None], atol=1)
+
+
+def test_palette_files_become_rgb_and_their_transparent_color_black(tmp_path):
+    image = Image.new("P", (2, 1))
+    image.putpalette([10, 20, 30, 200, 100, 50])
+    image.putpixel((1, 0), 1)
+    image.save(tmp_path / "palette.png")
+    image.save(tmp_path / "clear.png", transparency=0)
+    np.testing.assert_array_equal(
+        read_image(tmp_path / "palette.png"), [[[10, 20, 30], [200, 100, 50]]]
+    )
+    np.testing.assert_array_equal(read_image(tmp_path / "clear.png"), [[[0, 0, 0], [200, 100, 50]]])
+
+
+def test_color_mode_sets_the_channels(color):
+    pixels, path = color
+    grey = read_image(path, color_mode="grayscale")
+    np.testing.assert_allclose(grey[..., 0], pixels @ [0.299, 0.587, 0.114], atol=1)
+    assert read_image(path, color_mode="rgb").shape == (6, 9, 3)
+
+
+def test_image_size_is_height_by_width_and_shrinking_averages(tmp_path):
+    # Bilinear with antialiasing: halving weighs four neighbors 1 3 3 1; far from any edge a
+    # checkerboard of 0 and 200 becomes flat 100. Without antialiasing it would alias.
+    board = (np.indices((64, 48)).sum(axis=0) % 2 * 200).astype(np.uint8)
+    path = save(board, tmp_path / "board.png")
+    small = read_image(path, image_size=(32, 24))
+    assert small.shape == (32, 24, 1)
+    np.testing.assert_allclose(small[2:-2, 2:-2], 100, atol=1)
+
+
+@pytest.mark.parametrize("size", [0, 32, (32,), (32, 0), (3.5, 2), "big"])
+def test_a_bad_image_size_is_named(color, size):
+    with pytest.raises(ValueError, match=r"image_size must be None or \(height, width\)"):
+        read_image(color[1], image_size=size)
+
+
+def test_a_bad_color_mode_is_named(color):
+    with pytest.raises(ValueError, match=r"color_mode must be .* got 'bgr'"):
+        read_image(color[1], color_mode="bgr")
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png", "webp", "tiff", "bmp"])
+def test_a_truncated_file_is_named(tmp_path, suffix):
+    pixels = np.random.RandomState(0).randint(0, 256, (64, 64, 3)).astype(np.uint8)
+    path = save(pixels, tmp_path / f"whole.{suffix}")
+    cut = tmp_path / f"cut.{suffix}"
+    cut.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(ValueError, match=rf"cut\.{suffix} is not a readable image"):
+        read_image(cut)
+
+
+def test_text_and_empty_files_are_named(tmp_path):
+    for content in (b"no image at all", b""):
+        path = tmp_path / "note.jpg"
+        path.write_bytes(content)
+        with pytest.raises(ValueError, match=r"note\.jpg is not a readable image"):
+            read_image(path)
+
+
+def test_a_png_with_a_broken_chunk_is_named(tmp_path, color):
+    content = bytearray(color[1].read_bytes())
+    start = content.index(b"IDAT")
+    content[start + 6 : start + 12] = b"\0" * 6
+    path = tmp_path / "broken.png"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"broken\.png is not a readable image"):
+        read_image(path)
+
+
+def test_a_missing_file_and_a_folder_are_os_errors_with_their_path(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"gone\.png"):
+        read_image(tmp_path / "gone.png")
+    with pytest.raises(OSError, match=str(tmp_path)):
+        read_image(tmp_path)
+
+
+def test_a_decompression_bomb_is_refused_with_its_path_and_the_way_out(tmp_path):
+    # A 20,000 x 20,000 one-bit PNG is a few dozen kB; the header alone decides.
+    Image.new("1", (20000, 20000)).save(tmp_path / "bomb.png")
+    with pytest.raises(ValueError, match=r"bomb\.png is larger than .*MAX_IMAGE_PIXELS"):
+        read_image(tmp_path / "bomb.png")
+
+
+def test_names_outside_ascii_are_read(tmp_path):
+    path = save(np.zeros((2, 2), np.uint8), tmp_path / "máquina_脑.png")
+    assert read_image(path).shape == (2, 2, 1)
+    assert as_images([path, path]).shape == (2, 2, 2, 1)
+
+
+def dicom(path, values, **elements):
+    """Write a minimal DICOM file, explicit little endian."""
+    pydicom = pytest.importorskip("pydicom", reason="pydicom is not installed")
+    from pydicom.dataset import FileDataset, FileMetaDataset
+
+    meta = FileMetaDataset()
+    meta.TransferSyntaxUID = pydicom.uid.ExplicitVRLittleEndian
+    meta.MediaStorageSOPClassUID = pydicom.uid.SecondaryCaptureImageStorage
+    meta.MediaStorageSOPInstanceUID = pydicom.uid.generate_uid()
+    file = FileDataset(str(path), {}, file_meta=meta, preamble=b"\0" * 128)
+    values = np.asarray(values)
+    file.Rows, file.Columns = values.shape[:2]
+    file.SamplesPerPixel = 1 if values.ndim == 2 else 3
+    file.PhotometricInterpretation = "MONOCHROME2" if values.ndim == 2 else "RGB"
+    file.PlanarConfiguration = 0
+    file.BitsAllocated = file.BitsStored = 8 * values.dtype.itemsize
+    file.HighBit = file.BitsStored - 1
+    file.PixelRepresentation = int(values.dtype.kind == "i")
+    file.PixelData = values.tobytes()
+    for name, value in elements.items():
+        setattr(file, name, value)
+    file.save_as(path, enforce_file_format=True)
+    return path
+
+
+def test_dicom_goes_through_rescale_and_window(tmp_path):
+    # Stored 0..200 at slope 2 and intercept -100 is -100..300; a window centered on 100.5 and
+    # 201 wide runs from 0 to 200 (PS3.3 C.11.2.1.2.1), so 100 is halfway.
+    path = dicom(
+        tmp_path / "slice.dcm",
+        np.array([[0, 50, 100], [150, 200, 75]], np.uint16),
+        RescaleSlope=2,
+        RescaleIntercept=-100,
+        WindowCenter=100.5,
+        WindowWidth=201,
+    )
+    np.testing.assert_array_equal(read_image(path)[..., 0], [[0, 0, 128], [255, 255, 64]])
+    assert as_images([path]).shape == (1, 2, 3, 1)
+
+
+def test_dicom_sigmoid_and_exact_windows_follow_the_standard(tmp_path):
+    values = np.array([[0, 50, 100, 150, 200]], np.uint16)
+    window = {"WindowCenter": [100, 7], "WindowWidth": [200, 7]}
+    path = dicom(tmp_path / "a.dcm", values, **window, VOILUTFunction="SIGMOID")
+    expected = 255 / (1 + np.exp(-4 * (values - 100.0) / 200))
+    np.testing.assert_allclose(read_image(path)[..., 0], expected, atol=0.51)
+    path = dicom(tmp_path / "b.dcm", values, **window, VOILUTFunction="LINEAR_EXACT")
+    np.testing.assert_allclose(read_image(path)[..., 0], values * 255 / 200, atol=0.51)
+
+
+def test_dicom_without_a_window_spans_its_values_and_monochrome1_is_inverted(tmp_path):
+    values = np.array([[-10, 0, 10]], np.int16)
+    path = dicom(tmp_path / "a.dcm", values)
+    np.testing.assert_array_equal(read_image(path)[..., 0], [[0, 128, 255]])
+    path = dicom(tmp_path / "b.dcm", values, PhotometricInterpretation="MONOCHROME1")
+    np.testing.assert_array_equal(read_image(path)[..., 0], [[255, 128, 0]])
+
+
+def test_color_dicom_is_read_and_many_frames_are_refused(tmp_path):
+    pixels = np.arange(24, dtype=np.uint8).reshape(2, 4, 3)
+    path = dicom(tmp_path / "color.dcm", pixels)
+    np.testing.assert_array_equal(read_image(path), pixels)
+    assert as_images([path]).shape == (1, 2, 4, 3)
+    path = dicom(tmp_path / "film.dcm", np.zeros((4, 2), np.uint8), Rows=2, NumberOfFrames=2)
+    with pytest.raises(ValueError, match=r"film\.dcm.*2 frames"):
+        read_image(path)
+
+
+def test_dicom_without_pydicom_says_what_to_install(tmp_path, monkeypatch):
+    path = tmp_path / "slice.dcm"
+    path.write_bytes(b"\0" * 128 + b"DICM" + b"\0" * 32)
+    monkeypatch.setitem(sys.modules, "pydicom", None)
+    monkeypatch.setitem(sys.modules, "pydicom.pixels", None)
+    with pytest.raises(ImportError, match=r"slice\.dcm.*pip install pydicom"):
+        read_image(path)
+
+
+def test_paths_of_every_kind_become_the_same_images(grey_paths):
+    pixels, paths = grey_paths
+    names = [str(path) for path in paths]
+    for X in (
+        paths,
+        tuple(names),
+        np.array(names),
+        np.array(paths, dtype=object),
+        pd.Series(names, index=range(7, 12)),
+        pd.Series(paths),
+    ):
+        images = as_images(X)
+        assert images.shape == (5, 8, 10, 1)
+        assert (images.dtype, images.ndim, len(images)) == (np.uint8, 4, 5)
+        np.testing.assert_array_equal(images[:], pixels)
+
+
+def test_rows_of_paths_are_those_of_the_array(grey_paths):
+    pixels, paths = grey_paths
+    images = as_images(paths)
+    mask = np.array([True, False, True, True, False])
+    for rows in (slice(1, 4), slice(None, None, -2), [4, 0, 4], np.array([2]), mask, slice(0, 0)):
+        np.testing.assert_array_equal(images[rows], pixels[rows])
+    np.testing.assert_array_equal(images[-1], pixels[-1])
+    np.testing.assert_array_equal(np.asarray(images), pixels)
+
+
+def test_scikit_learn_splits_arrays_of_paths_without_reading_them(tmp_path):
+    paths = np.array([tmp_path / f"{i}.png" for i in range(10)], dtype=object)
+    train, test = train_test_split(paths, random_state=0)
+    assert sorted([*train, *test]) == sorted(paths)
+
+
+def test_unequal_sizes_name_the_file_and_the_way_out(tmp_path, grey_paths):
+    paths = [*grey_paths[1], save(np.zeros((3, 4), np.uint8), tmp_path / "odd.png")]
+    with pytest.raises(ValueError, match=r"odd\.png is 3x4 .* 8x10 .* set image_size"):
+        as_images(paths)
+    assert as_images(paths, image_size=(6, 6))[:].shape == (6, 6, 6, 1)
+
+
+def test_grey_files_among_colored_ones_become_rgb_whatever_their_order(color, grey_paths):
+    paths = [*grey_paths[1], color[1]]
+    for X in (paths, paths[::-1]):
+        assert as_images(X, image_size=(6, 9)).shape == (6, 6, 9, 3)
+    images = as_images(paths, image_size=(6, 9))
+    np.testing.assert_array_equal(images[5], color[0])
+    assert as_images(paths, image_size=(6, 9), color_mode="grayscale").shape == (6, 6, 9, 1)
+
+
+def test_a_file_that_vanished_after_listing_is_named(grey_paths):
+    images = as_images(grey_paths[1])
+    grey_paths[1][2].unlink()
+    with pytest.raises(FileNotFoundError, match=r"grey_2\.png"):
+        images[:]
+
+
+def test_arrays_and_memory_maps_are_passed_on_without_a_copy(tmp_path):
+    images = np.zeros((4, 8, 8, 3), np.uint8)
+    assert as_images(images) is images
+    stored = np.lib.format.open_memmap(tmp_path / "x.npy", mode="w+", shape=(4, 8, 8, 3))
+    assert as_images(stored) is stored
+    grey = np.zeros((4, 8, 8))
+    assert as_images(grey).shape == (4, 8, 8, 1)
+    assert np.shares_memory(as_images(grey), grey)
+    assert as_images(images.tolist()).shape == (4, 8, 8, 3)
+
+
+def test_tables_are_passed_on_unchanged():
+    for table in (np.zeros((4, 3)), pd.DataFrame({"a": [1, 2]})):
+        assert as_images(table) is table
+
+
+class RowSlices:
+    """The least a store offers: a shape and plain row slices; counts the rows it hands out."""
+
+    def __init__(self, values):
+        self.values, self.shape, self.rows_read = values, values.shape, 0
+
+    def __getitem__(self, rows):
+        assert isinstance(rows, slice)
+        self.rows_read += len(self.values[rows])
+        return self.values[rows]
+
+
+@pytest.mark.parametrize("shape", [(20, 4, 5, 3), (20, 4, 5)])
+def test_stores_with_row_slices_are_read_a_batch_at_a_time(shape):
+    values = np.random.RandomState(0).rand(*shape).astype(np.float32)
+    source = RowSlices(values)
+    images = as_images(source)
+    assert isinstance(images, StoredImages)
+    assert (images.dtype, len(images)) == (np.float32, 20)
+    expected = values.reshape(*images.shape)
+    source.rows_read = 0
+    for rows in ([13, 2, 3, 13], slice(5, 9), [], 7, np.arange(20) % 2 == 0):
+        np.testing.assert_array_equal(images[rows], expected[rows])
+    assert source.rows_read == 3 + 4 + 1 + 10
+
+
+def test_hdf5_and_zarr_arrays_are_read_by_unsorted_repeated_rows(tmp_path):
+    values = np.random.RandomState(0).randint(0, 256, (12, 4, 4, 3)).astype(np.uint8)
+    h5py = pytest.importorskip("h5py")
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        images = as_images(file.create_dataset("images", data=values))
+        np.testing.assert_array_equal(images[[7, 1, 7, 0]], values[[7, 1, 7, 0]])
+    zarr = pytest.importorskip("zarr", reason="zarr is not installed")
+    array = zarr.array(values, chunks=(5, 4, 4, 3))
+    np.testing.assert_array_equal(as_images(array)[[7, 1, 7, 0]], values[[7, 1, 7, 0]])
+
+
+@pytest.mark.parametrize(
+    "X", [np.arange(5), np.zeros((2, 3, 4, 5, 6)), ["a.png", 3.0], np.array(3), pd.Series([1.0])]
+)
+def test_what_is_neither_images_nor_paths_nor_table_is_refused(X):
+    with pytest.raises((ValueError, FileNotFoundError), match=r"Reshape your data|a\.png"):
+        as_images(X)
+
+
+def test_one_path_no_paths_and_ragged_images_are_refused(tmp_path):
+    with pytest.raises(ValueError, match="load_image_folder"):
+        as_images(tmp_path)
+    with pytest.raises(ValueError, match=r"no file paths|Reshape"):
+        as_images(np.array([], dtype=str))
+    with pytest.raises(ValueError, match="one and the same shape"):
+        as_images([np.zeros((2, 3)), np.zeros((3, 2))])
+
+
+def test_reading_leaves_no_warning_and_no_open_file(color):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        read_image(Path(color[1]))
