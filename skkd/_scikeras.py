@@ -1,0 +1,93 @@
+"""The SciKeras wrapper that compiles and fits a network."""
+
+import contextlib
+import warnings
+
+import keras
+
+
+@contextlib.contextmanager
+def _keras_left_as_it_is():
+    # Importing scikeras replaces these methods for the whole process. Keras 3 pickles and copies
+    # its own models, so we keep Keras's versions.
+    replaced = [
+        (keras.Model, "__reduce__"),
+        (keras.Model, "__deepcopy__"),
+        (keras.losses.Loss, "__reduce__"),
+        (keras.metrics.Metric, "__reduce__"),
+        (keras.optimizers.Optimizer, "__reduce__"),
+    ]
+    before = [vars(owner).get(name) for owner, name in replaced]
+    yield
+    for (owner, name), method in zip(replaced, before, strict=True):
+        if method is not None:
+            setattr(owner, name, method)
+        elif name in vars(owner):
+            delattr(owner, name)
+
+
+with _keras_left_as_it_is():
+    from scikeras.wrappers import BaseWrapper
+
+
+class NetworkTrainer(BaseWrapper):
+    """Builds, compiles and fits one Keras network on ready-made batches.
+
+    SciKeras looks after compiling, callbacks, the seeds of every library involved, the training
+    history and continued training. The estimator that holds a trainer has validated and encoded
+    the data already, so what reaches this class is a ``keras.utils.PyDataset``.
+    """
+
+    def _validate_data(self, X=None, y=None, reset=False, y_numeric=False):
+        # SciKeras 0.13 would convert the batches to an array, and relies on what scikit-learn
+        # has removed since.
+        return X, y
+
+    def train(self, batches, validation_batches=None, *, epochs, callbacks, verbose):
+        """Build the network if there is none yet, and fit it for some more epochs.
+
+        Parameters
+        ----------
+        batches, validation_batches : keras.utils.PyDataset
+            Images, targets and weights.
+        epochs : int
+            Epochs to add to those of earlier calls.
+        callbacks : list of keras.callbacks.Callback
+            Called as by ``keras.Model.fit``.
+        verbose : int
+            Keras's verbosity.
+        """
+        self.callbacks = callbacks
+        self.verbose = verbose
+        self.warm_start = self.initialized_
+        if self.initialized_:
+            self._initialize_callbacks()
+        first_epoch = self.current_epoch
+        try:
+            self.fit(
+                batches,
+                None,
+                epochs=epochs,
+                initial_epoch=first_epoch,
+                validation_data=validation_batches,
+                shuffle=False,
+            )
+        except KeyboardInterrupt:
+            if getattr(getattr(self, "model_", None), "history", None) is None:
+                raise
+            self._keep_interrupted_history(first_epoch)
+            warnings.warn(
+                f"training was interrupted in epoch {self.current_epoch + 1}; the network is "
+                "kept as it was then",
+                stacklevel=4,
+            )
+        # The compiled model has its own optimizer and loss, and callbacks hold the model: without
+        # these a pickle holds the network once.
+        self.model = self.optimizer = self.loss = self.callbacks = None
+        self._fit_callbacks = []
+
+    def _keep_interrupted_history(self, first_epoch):
+        if first_epoch == 0:
+            self.history_ = {"loss": []}
+        for name, values in self.model_.history.history.items():
+            self.history_.setdefault(name, []).extend(values)

@@ -1,0 +1,5 @@
+"""Learning from a teacher."""
+
+from skkd.distillation._classifier import KDClassifier
+
+__all__ = ["KDClassifier"]

@@ -1,0 +1,481 @@
+"""A plain Keras classifier for scikit-learn."""
+
+from copy import deepcopy
+from functools import partial
+from numbers import Integral, Real
+
+import keras
+import numpy as np
+from scipy.special import softmax
+from sklearn.base import BaseEstimator, ClassifierMixin, clone
+from sklearn.model_selection import train_test_split
+from sklearn.utils import check_random_state, compute_sample_weight
+from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import (
+    _check_sample_weight,
+    check_consistent_length,
+    check_is_fitted,
+    column_or_1d,
+    validate_data,
+)
+
+from skkd._images import ImagePaths, StoredImages, as_images
+from skkd._scikeras import NetworkTrainer
+from skkd.models._batches import Batches
+from skkd.models._layers import flatten_graph, logits_model, probability_model
+from skkd.models._networks import ScratchNetwork, as_network, build_network
+
+
+@keras.saving.register_keras_serializable("skkd")
+def accuracy(y_true, y_pred):
+    """Share of images whose largest logit is their class.
+
+    The first n_classes columns of the target hold the class; a teacher's outputs may follow.
+    """
+    n_classes = y_pred.shape[-1]
+    return keras.metrics.categorical_accuracy(y_true[:, :n_classes], y_pred)
+
+
+class NetworkClassifier(ClassifierMixin, BaseEstimator):
+    """Train a Keras network as a scikit-learn classifier.
+
+    Parameters
+    ----------
+    network : str, network object, keras.Model or callable, default="auto"
+        The architecture: "auto" (`FiveBlockCNN` for images, `MLP` for tables), "five_block",
+        "kdfmv", "mlp", an object such as `FiveBlockCNN` or `TransferNet`, a keras.Model (its
+        architecture is copied, its weights are not), or a function
+        ``(input_shape, n_classes) -> keras.Model``. It ends in softmax or in logits.
+    optimizer : str or keras.optimizers.Optimizer, default="adam"
+        Name of a Keras optimizer, or one whose configuration is copied for every fit.
+    learning_rate : float or keras.optimizers.schedules.LearningRateSchedule, default=1e-3
+        Learning rate of an optimizer given by name. An optimizer object has its own.
+    batch_size : int, default=32
+        Images in a batch, in training and prediction.
+    epochs : int, default=30
+        Passes over the training images, at most.
+    early_stopping : bool, default=False
+        Keep a stratified part of the training images for validation, stop when the loss on it has
+        not improved for ``n_iter_no_change`` epochs, and take the best epoch's weights.
+    validation_fraction : float, default=0.1
+        Share of the training images, in (0, 1), kept for early stopping.
+    n_iter_no_change : int, default=10
+        Epochs without improvement before training stops early.
+    callbacks : list of keras.callbacks.Callback, default=None
+        Called as by ``keras.Model.fit``. In a grid search each candidate has its own copies.
+    class_weight : dict, "balanced" or None, default=None
+        Weight of each class label; "balanced" weighs classes inversely to their frequency.
+    image_size : tuple of 2 int, default=None
+        Height and width that images are resized to: when files are read, and inside the network
+        for arrays of another size. None keeps their size.
+    color_mode : {"grayscale", "rgb"} or None, default=None
+        Channels of images read from files. None means grey if all files are grey, RGB otherwise.
+    warm_start : bool, default=False
+        Continue from the weights of the previous fit instead of starting anew.
+    random_state : int, RandomState instance or None, default=None
+        Seeds weights, shuffling, dropout and the validation split. An int makes fits repeatable
+        to the bit on one device.
+    verbose : {0, 1, 2}, default=0
+        Keras's progress: none, a bar, or a line an epoch.
+
+    Attributes
+    ----------
+    model_ : keras.Model
+        The trained network, from raw images to class probabilities.
+    classes_ : ndarray of shape (n_classes,)
+        Class labels, in the order of the outputs.
+    history_ : dict of str to list of float
+        Loss and accuracy of each epoch, also on the validation part ("val_loss") if there is one.
+    n_iter_ : int
+        Epochs trained.
+    n_features_in_ : int
+        Size of X's second axis in fit.
+    feature_names_in_ : ndarray of str
+        Names of the columns, when X was a DataFrame with string column names.
+
+    See Also
+    --------
+    skkd.KDClassifier : The same, with a teacher.
+
+    Notes
+    -----
+    Images are fed raw: uint8 from 0 to 255, or floats of any range. A network trained from random
+    weights begins with a normalization by the training images' mean and variance per channel,
+    which is part of ``model_``.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from skkd import FiveBlockCNN, NetworkClassifier
+    >>> digits = load_digits()
+    >>> X, y = digits.images[..., None], digits.target
+    >>> classifier = NetworkClassifier(FiveBlockCNN(filters=(8, 16)), epochs=5, random_state=0)
+    >>> classifier.fit(X[:1000], y[:1000]).score(X[1000:], y[1000:]) > 0.8
+    True
+    """
+
+    _parameter_constraints: dict = {
+        "network": [str, keras.Model, HasMethods("build"), callable],
+        "optimizer": [str, keras.optimizers.Optimizer],
+        "learning_rate": [
+            Interval(Real, 0, None, closed="neither"),
+            keras.optimizers.schedules.LearningRateSchedule,
+        ],
+        "batch_size": [Interval(Integral, 1, None, closed="left")],
+        "epochs": [Interval(Integral, 1, None, closed="left")],
+        "early_stopping": ["boolean"],
+        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
+        "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
+        "callbacks": [list, None],
+        "class_weight": [dict, StrOptions({"balanced"}), None],
+        "image_size": [tuple, list, None],
+        "color_mode": [StrOptions({"grayscale", "rgb"}), None],
+        "warm_start": ["boolean"],
+        "random_state": ["random_state"],
+        "verbose": [Interval(Integral, 0, 2, closed="both"), "boolean"],
+    }
+
+    # The name under which users know the architecture, for error messages.
+    _network_parameter = "network"
+
+    def __init__(
+        self,
+        network="auto",
+        *,
+        optimizer="adam",
+        learning_rate=1e-3,
+        batch_size=32,
+        epochs=30,
+        early_stopping=False,
+        validation_fraction=0.1,
+        n_iter_no_change=10,
+        callbacks=None,
+        class_weight=None,
+        image_size=None,
+        color_mode=None,
+        warm_start=False,
+        random_state=None,
+        verbose=0,
+    ):
+        self.network = network
+        self.optimizer = optimizer
+        self.learning_rate = learning_rate
+        self.batch_size = batch_size
+        self.epochs = epochs
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.callbacks = callbacks
+        self.class_weight = class_weight
+        self.image_size = image_size
+        self.color_mode = color_mode
+        self.warm_start = warm_start
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def fit(self, X, y, sample_weight=None):
+        """Train the network.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, height, width[, channels]) or (n, n_features), or paths
+            Images, a table, or n paths of image files.
+        y : array-like of shape (n,)
+            Class labels, numbers or strings.
+        sample_weight : array-like of shape (n,), default=None
+            Weight of each image in the loss; images of weight 0 are left out.
+
+        Returns
+        -------
+        self : NetworkClassifier
+            The fitted classifier.
+        """
+        self._validate_params()
+        again = self.warm_start and hasattr(self, "model_")
+        images, y, sample_weight = self._check_training_data(X, y, sample_weight, reset=not again)
+        self._check_classes(np.unique(y), reset=not again)
+        return self._train(images, y, sample_weight, again=again, epochs=self.epochs)
+
+    def partial_fit(self, X, y, classes=None, sample_weight=None):
+        """Train for one more epoch.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, height, width[, channels]) or (n, n_features), or paths
+            Images, a table, or n paths of image files.
+        y : array-like of shape (n,)
+            Class labels.
+        classes : array-like of shape (n_classes,), default=None
+            Every label that may come; needed in the first call only.
+        sample_weight : array-like of shape (n,), default=None
+            Weight of each image in the loss.
+
+        Returns
+        -------
+        self : NetworkClassifier
+            The fitted classifier.
+        """
+        self._validate_params()
+        again = hasattr(self, "model_")
+        if not again and classes is None:
+            raise ValueError("classes must be passed in the first call of partial_fit")
+        images, y, sample_weight = self._check_training_data(X, y, sample_weight, reset=not again)
+        self._check_classes(np.unique(y if classes is None else classes), reset=not again)
+        return self._train(images, y, sample_weight, again=again, epochs=1)
+
+    def _check_training_data(self, X, y, sample_weight, reset):
+        if y is None:
+            raise ValueError(
+                f"{type(self).__name__} requires y to be passed, but the target y is None"
+            )
+        images = self._check_images(X, reset=reset)
+        y = column_or_1d(y, warn=True)
+        check_consistent_length(images, y)
+        check_classification_targets(y)
+        sample_weight = _check_sample_weight(
+            sample_weight, images, dtype=np.float32, ensure_non_negative=True
+        )
+        if self.class_weight is not None:
+            sample_weight = sample_weight * compute_sample_weight(self.class_weight, y)
+        if not sample_weight.any():
+            raise ValueError("sample_weight must not be zero for every image")
+        return images, y, sample_weight.astype(np.float32)
+
+    def _check_classes(self, labels, reset):
+        if reset:
+            if len(labels) < 2:
+                raise ValueError(
+                    f"{type(self).__name__} needs at least 2 classes; got {len(labels)} class: "
+                    f"{labels[0]!r}"
+                )
+            self.classes_ = labels
+        elif unknown := sorted(set(labels) - set(self.classes_)):
+            raise ValueError(
+                f"y must hold only the classes of the first fit, {self.classes_.tolist()}; got "
+                f"{unknown}"
+            )
+
+    def _check_images(self, X, reset):
+        image_size, color_mode = self.image_size, self.color_mode
+        if not reset and len(self._input_shape) == 3:
+            # Files are read as they were for training, whatever these ones are by themselves.
+            image_size = self._input_shape[:2]
+            color_mode = {1: "grayscale", 3: "rgb"}.get(self._input_shape[2])
+        images = as_images(X, image_size=image_size, color_mode=color_mode)
+        if not isinstance(images, ImagePaths | StoredImages):
+            images = validate_data(self, images, reset=reset, allow_nd=True)
+        elif reset:
+            self.n_features_in_ = images.shape[1]
+        if reset:
+            self._input_shape = images.shape[1:]
+        elif images.shape[1:] != self._input_shape:
+            raise ValueError(
+                f"X has images of shape {images.shape[1:]}, but {type(self).__name__} was fitted "
+                f"on images of shape {self._input_shape}"
+            )
+        return images
+
+    def _train(self, images, y, sample_weight, again, epochs):
+        seed = check_random_state(self.random_state).randint(2**31 - 1)
+        labels = np.searchsorted(self.classes_, y)
+        hard = np.eye(len(self.classes_), dtype=np.float32)[labels]
+        rows, held_out = np.flatnonzero(sample_weight), None
+        if self.early_stopping:
+            rows, held_out = train_test_split(
+                rows,
+                test_size=self.validation_fraction,
+                stratify=labels[rows],
+                random_state=seed,
+            )
+        targets = self._make_targets(images, y, hard)
+        if not again:
+            self._trainer = self._make_trainer(images, rows, sample_weight, seed)
+
+        def batches(rows, **kwargs):
+            return Batches(
+                images, targets, sample_weight, rows=rows, batch_size=self.batch_size, **kwargs
+            )
+
+        self._trainer.train(
+            batches(rows, seed=seed, first_epoch=self._trainer.current_epoch),
+            None if held_out is None else batches(held_out),
+            epochs=epochs,
+            callbacks=self._training_callbacks(),
+            verbose=int(self.verbose),
+        )
+        self.model_ = probability_model(self._trainer.model_)
+        self.history_ = dict(self._trainer.history_)
+        self.n_iter_ = self._trainer.current_epoch
+        return self
+
+    def _make_trainer(self, images, rows, sample_weight, seed):
+        input_shape = images.shape[1:]
+        parameter = self._network_parameter
+        network = as_network(getattr(self, parameter), input_shape, parameter)
+        normalization = None
+        if isinstance(network, ScratchNetwork):
+            mean, variance = _mean_and_variance(images, rows, sample_weight, self.batch_size)
+            normalization = {"mean": mean, "variance": variance}
+        return NetworkTrainer(
+            partial(
+                _build_logits,
+                network,
+                input_shape,
+                len(self.classes_),
+                normalization,
+                self.image_size,
+            ),
+            optimizer=self._make_optimizer(),
+            loss=self._make_loss(),
+            metrics=[accuracy],
+            random_state=seed,
+        )
+
+    def _make_optimizer(self):
+        if isinstance(self.optimizer, str):
+            optimizer = keras.optimizers.get(self.optimizer)
+            optimizer.learning_rate = self.learning_rate
+            return optimizer
+        if self.learning_rate != 1e-3:
+            raise ValueError(
+                f"learning_rate={self.learning_rate!r} has no effect on an optimizer object; set "
+                "it there, or give the optimizer by name"
+            )
+        return type(self.optimizer).from_config(self.optimizer.get_config())
+
+    def _make_loss(self):
+        return keras.losses.CategoricalCrossentropy(
+            from_logits=True, reduction="mean_with_sample_weight"
+        )
+
+    def _make_targets(self, images, y, hard):
+        """Return what the loss compares the logits with; its first columns are ``hard``."""
+        return hard
+
+    def _training_callbacks(self):
+        callbacks = list(self.callbacks or [])
+        if self.early_stopping:
+            callbacks.append(
+                keras.callbacks.EarlyStopping(
+                    patience=self.n_iter_no_change, restore_best_weights=True
+                )
+            )
+        return callbacks
+
+    def decision_function(self, X):
+        """Return the logits.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, height, width[, channels]) or (n, n_features), or paths
+            Images, a table, or n paths of image files.
+
+        Returns
+        -------
+        logits : ndarray of shape (n, n_classes), or (n,) for two classes
+            Outputs before the softmax; for two classes, the second's minus the first's.
+        """
+        logits = self._logits(X)
+        return logits[:, 1] - logits[:, 0] if logits.shape[1] == 2 else logits
+
+    def predict_proba(self, X):
+        """Return the probability of each class.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, height, width[, channels]) or (n, n_features), or paths
+            Images, a table, or n paths of image files.
+
+        Returns
+        -------
+        proba : ndarray of shape (n, n_classes)
+            Probabilities in the order of ``classes_``.
+        """
+        return softmax(self._logits(X), axis=1)
+
+    def predict(self, X):
+        """Return the most probable class label.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, height, width[, channels]) or (n, n_features), or paths
+            Images, a table, or n paths of image files.
+
+        Returns
+        -------
+        y : ndarray of shape (n,)
+            Class labels.
+        """
+        logits = self._logits(X)
+        return self.classes_[logits.argmax(axis=1)]
+
+    def _logits(self, X):
+        check_is_fitted(self)
+        images = self._check_images(X, reset=False)
+        batches = Batches(images, batch_size=self.batch_size)
+        return self._trainer.model_.predict(batches, verbose=0).astype(np.float64)
+
+    def __sklearn_clone__(self):
+        """Make an unfitted copy that shares the Keras models among the parameters.
+
+        scikit-learn would deep-copy a teacher for every candidate and fold.
+        """
+        copy = type(self)(
+            **{
+                name: value if isinstance(value, keras.Model) else clone(value, safe=False)
+                for name, value in self.get_params(deep=False).items()
+            }
+        )
+        if hasattr(self, "_metadata_request"):
+            copy._metadata_request = deepcopy(self._metadata_request)
+        return copy
+
+    def __getstate__(self):
+        """Leave out the model with probabilities, which shares the trained model's weights."""
+        state = dict(super().__getstate__())
+        state.pop("model_", None)
+        return state
+
+    def __setstate__(self, state):
+        """Make the model with probabilities again."""
+        super().__setstate__(state)
+        if "_trainer" in vars(self):
+            self.model_ = probability_model(self._trainer.model_)
+
+
+def _build_logits(network, input_shape, n_classes, normalization, image_size):
+    """Make the network that is trained: from raw images to logits."""
+    size = input_shape if image_size is None else (*image_size, *input_shape[2:])
+    if normalization is not None:
+        normalization = keras.layers.Normalization(name="normalization", **normalization)
+    model = logits_model(build_network(network, size, n_classes, normalization))
+    if size == tuple(input_shape):
+        return model
+    images = keras.Input(input_shape, name="raw_images")
+    resized = keras.layers.Resizing(*image_size, name="resizing")(images)
+    nested = flatten_graph(keras.Model(images, model(resized), name=model.name))
+    return nested.model(nested.outputs[0], name=model.name)
+
+
+def _mean_and_variance(images, rows, sample_weight, batch_size):
+    """Return the weighted mean and variance of each channel or column, over one pass."""
+    total, mean, squares = 0.0, 0.0, 0.0
+    for start in range(0, len(rows), batch_size):
+        taken = rows[start : start + batch_size]
+        values = np.asarray(images[taken], dtype=np.float64)
+        values = values.reshape(len(values), -1, values.shape[-1])
+        weights = sample_weight[taken].astype(np.float64)
+        batch_total = weights.sum()
+        batch_mean = np.average(values.mean(axis=1), axis=0, weights=weights)
+        deviations = np.square(values - batch_mean).mean(axis=1)
+        batch_squares = np.average(deviations, axis=0, weights=weights) * batch_total
+        # Chan et al.'s update: stable where a difference of sums of squares is not.
+        difference = batch_mean - mean
+        share = batch_total / (total + batch_total)
+        squares = squares + batch_squares + np.square(difference) * total * share
+        mean = mean + difference * share
+        total += batch_total
+    variance = squares / total
+    # A constant channel is only centred, as scikit-learn's StandardScaler does.
+    return mean, np.where(variance > 0, variance, 1.0)

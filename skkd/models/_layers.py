@@ -1,0 +1,244 @@
+"""Walking a Keras model: its leaf layers, their outputs, and the logits before its softmax."""
+
+from dataclasses import dataclass, field
+
+import keras
+from keras import ops
+
+# The smallest normal float32: log of it is finite.
+TINY = 1.1754944e-38
+
+@dataclass(frozen=True)
+class LayerCall:
+    """One call of a leaf layer inside a model.
+
+    Attributes
+    ----------
+    name : str
+        Name of the layer, with the names of the models it is nested in before it
+        ("densenet121/conv1_conv"); unique within the model.
+    layer : keras.layers.Layer
+        The layer itself, shared with the model.
+    inputs : tuple of keras.KerasTensor
+        Its symbolic inputs in the flattened graph.
+    output : keras.KerasTensor
+        Its symbolic output in the flattened graph.
+    """
+
+    name: str
+    layer: keras.layers.Layer
+    inputs: tuple = field(repr=False)
+    output: keras.KerasTensor = field(repr=False)
+
+
+@dataclass(frozen=True)
+class FlatGraph:
+    """A model re-drawn without nesting, sharing every layer and so every weight.
+
+    Attributes
+    ----------
+    inputs : list of keras.KerasTensor
+        The symbolic inputs.
+    outputs : list of keras.KerasTensor
+        The symbolic outputs.
+    calls : list of LayerCall
+        Every leaf layer's call, in the order in which data passes through them.
+    """
+
+    inputs: list = field(repr=False)
+    outputs: list = field(repr=False)
+    calls: list = field(repr=False)
+
+    def model(self, outputs, name=None):
+        """Return a model from this graph's inputs to any tensors of it."""
+        return keras.Model(self.inputs, outputs, name=name)
+
+
+def check_built(model):
+    """Raise unless a model has known inputs, which a model that was never called has not."""
+    if not model.built or not getattr(model, "inputs", None):
+        raise ValueError(
+            f"model {model.name!r} has no input shape yet; give it a keras.Input as first layer, "
+            "or write it with the functional API"
+        )
+
+
+def flatten_graph(model):
+    """Re-draw a model without nested models.
+
+    Parameters
+    ----------
+    model : keras.Model
+        A functional or Sequential model; models nested in it to any depth are opened when they
+        are functional or Sequential, and count as one layer otherwise.
+
+    Returns
+    -------
+    graph : FlatGraph
+        The same computation over the same layers. ``keras.Model(model.inputs, inner.output)``
+        fails for layers of nested models; a model made from this graph does not.
+    """
+    check_built(model)
+    inputs = [
+        keras.Input(batch_shape=tensor.shape, dtype=tensor.dtype, name=tensor.name.split(":")[0])
+        for tensor in model.inputs
+    ]
+    calls = []
+    outputs = _redraw(model, inputs, calls, prefix="")
+    return FlatGraph(inputs, outputs, calls)
+
+
+def _redraw(model, inputs, calls, prefix):
+    def call(layer, *args, **kwargs):
+        if isinstance(layer, keras.Model) and _is_open(layer):
+            outputs = _redraw(layer, keras.tree.flatten(args), calls, f"{prefix}{layer.name}/")
+            return keras.tree.pack_sequence_as(layer.output, outputs)
+        output = layer(*args, **kwargs)
+        if isinstance(layer, keras.layers.Layer):
+            tensors = tuple(
+                tensor
+                for tensor in keras.tree.flatten((args, kwargs))
+                if isinstance(tensor, keras.KerasTensor)
+            )
+            name = _unique(f"{prefix}{layer.name}", calls)
+            calls.append(LayerCall(name, layer, tensors, keras.tree.flatten(output)[0]))
+        return output
+
+    if isinstance(model, keras.Sequential):
+        (tensor,) = inputs
+        for layer in model.layers:
+            tensor = call(layer, tensor)
+        return [tensor]
+    # clone_model compiles the clone of a compiled model, for which it would have to find the
+    # user's own losses by name; a model made anew from the same tensors is not compiled.
+    uncompiled = keras.Model(model.input, model.output)
+    redrawn = keras.models.clone_model(
+        uncompiled,
+        input_tensors=keras.tree.pack_sequence_as(model.input, inputs),
+        clone_function=lambda layer: layer,
+        call_function=call,
+    )
+    return redrawn.outputs
+
+
+def _is_open(model):
+    """Whether the graph inside a model is known, as it is not for a subclassed one."""
+    return isinstance(model, keras.Sequential) or hasattr(model, "operations")
+
+
+def _unique(name, calls):
+    taken = sum(call.name.split(":")[0] == name for call in calls)
+    return f"{name}:{taken}" if taken else name
+
+
+@keras.saving.register_keras_serializable("skkd")
+class PreActivation(keras.layers.Wrapper):
+    """A dense layer without its activation, sharing its weights.
+
+    Parameters
+    ----------
+    layer : keras.layers.Dense
+        The layer whose ``kernel`` and ``bias`` are used.
+    """
+
+    def call(self, inputs):
+        """Return ``inputs @ kernel + bias``."""
+        outputs = ops.matmul(inputs, self.layer.kernel)
+        return outputs if self.layer.bias is None else ops.add(outputs, self.layer.bias)
+
+    def compute_output_shape(self, input_shape):
+        """Return the wrapped layer's output shape."""
+        return self.layer.compute_output_shape(input_shape)
+
+
+def head_activation(model):
+    """Return the name of the activation a model ends in.
+
+    Parameters
+    ----------
+    model : keras.Model
+        A functional or Sequential model with one output.
+
+    Returns
+    -------
+    name : str
+        "linear" where the output is logits, "softmax", "sigmoid", or another activation's name.
+    """
+    return _activation_name(_head(model)[0])
+
+
+def logits_model(model):
+    """Return a model of the same layers that stops short of the final softmax.
+
+    Parameters
+    ----------
+    model : keras.Model
+        A functional or Sequential classifier of shape (n, n_classes), ending in logits or in a
+        softmax, as a layer of its own or as a dense layer's activation. It is left as it is.
+
+    Returns
+    -------
+    model : keras.Model
+        From the same inputs to logits. A softmax that follows no dense layer gives log(p), which
+        equals the logits up to a constant per image that softmax ignores.
+    """
+    layer, model_inputs, layer_input, output = _head(model)
+    name = _activation_name(layer)
+    if name == "linear":
+        logits = output
+    elif name != "softmax":
+        raise ValueError(
+            f"model {model.name!r} ends in the activation {name!r}; a classifier of several "
+            "classes must end in softmax or in logits"
+        )
+    elif isinstance(layer, keras.layers.Softmax | keras.layers.Activation):
+        logits = layer_input
+    elif isinstance(layer, keras.layers.Dense):
+        logits = PreActivation(layer, name=f"{layer.name}_logits")(layer_input)
+    else:
+        logits = ops.log(ops.maximum(output, TINY))
+    return keras.Model(model_inputs, logits, name=f"{model.name}_logits")
+
+
+def probability_model(model):
+    """Return a model of the same layers that ends in a softmax.
+
+    Parameters
+    ----------
+    model : keras.Model
+        A functional or Sequential classifier ending in logits or in a softmax.
+
+    Returns
+    -------
+    model : keras.Model
+        The model itself where it ends in a softmax already.
+    """
+    _, model_inputs, _, output = head = _head(model)
+    if _activation_name(head[0]) == "softmax":
+        return model
+    softmax = keras.layers.Softmax(name="probabilities", dtype="float32")
+    return keras.Model(model_inputs, softmax(output), name=model.name.removesuffix("_logits"))
+
+
+def _head(model):
+    """Return a model's last layer, the model's inputs, the layer's input and its output."""
+    check_built(model)
+    if len(model.outputs) != 1:
+        raise ValueError(
+            f"model {model.name!r} has {len(model.outputs)} outputs; a classifier has one"
+        )
+    last = model.layers[-1]
+    if not isinstance(last, keras.Model) and last.output is model.outputs[0]:
+        return last, model.inputs, last.input, model.outputs[0]
+    graph = flatten_graph(model)
+    for call in reversed(graph.calls):
+        if call.output is graph.outputs[0]:
+            return call.layer, graph.inputs, call.inputs[0], call.output
+    raise ValueError(f"the output of model {model.name!r} is not the output of one of its layers")
+
+
+def _activation_name(layer):
+    if isinstance(layer, keras.layers.Softmax):
+        return "softmax"
+    activation = getattr(layer, "activation", None)
+    return "linear" if activation is None else getattr(activation, "__name__", "unknown")

@@ -1,0 +1,22 @@
+import pytest
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from skkd import MLP, KDClassifier, NetworkClassifier
+
+NOT_TO_THE_LAST_BIT = {
+    "check_sample_weight_equivalence_on_dense_data": (
+        "weighted and repeated rows are drawn into different mini-batches and summed in float32; "
+        "test_classifier.py proves the equivalence to float error with full batches"
+    ),
+}
+
+
+@parametrize_with_checks(
+    [
+        NetworkClassifier(MLP(hidden=(16,)), epochs=20, learning_rate=0.02),
+        KDClassifier(student=MLP(hidden=(16,)), epochs=20, learning_rate=0.02),
+    ],
+    expected_failed_checks=lambda estimator: NOT_TO_THE_LAST_BIT,
+)
+def test_estimator_passes_the_check_of_scikit_learn(estimator, check):
+    check(estimator)
