@@ -4,6 +4,7 @@ import contextlib
 import warnings
 
 import keras
+import numpy as np
 
 
 @contextlib.contextmanager
@@ -28,6 +29,31 @@ def _keras_left_as_it_is():
 
 with _keras_left_as_it_is():
     from scikeras.wrappers import BaseWrapper
+
+
+class EpochSeeds(keras.callbacks.Callback):
+    """Seed dropout and other random layers anew in every epoch.
+
+    Keras does not save the state of their generators with a model. Making it depend on the seed
+    and the epoch's number alone lets a network that was pickled or read back from a checkpoint
+    train on exactly as if it had never been away.
+
+    Parameters
+    ----------
+    seed : int
+        Seed of the training.
+    """
+
+    def __init__(self, seed):
+        super().__init__()
+        self.seed = seed
+
+    def on_epoch_begin(self, epoch, logs=None):
+        """Set every generator's state."""
+        states = [v for v in self.model.variables if v.path.endswith("seed_generator_state")]
+        rng = np.random.default_rng([self.seed, epoch])
+        for state in states:
+            state.assign(rng.integers(2**31, size=state.shape))
 
 
 class NetworkTrainer(BaseWrapper):
@@ -57,7 +83,7 @@ class NetworkTrainer(BaseWrapper):
         verbose : int
             Keras's verbosity.
         """
-        self.callbacks = callbacks
+        self.callbacks = [EpochSeeds(self.random_state), *callbacks]
         self.verbose = verbose
         self.warm_start = self.initialized_
         if self.initialized_:

@@ -5,6 +5,20 @@ from dataclasses import dataclass, field
 import keras
 from keras import ops
 
+CONVOLUTIONS = (
+    keras.layers.Conv2D,
+    keras.layers.Conv2DTranspose,
+    keras.layers.DepthwiseConv2D,
+    keras.layers.SeparableConv2D,
+)
+ACTIVATIONS = (
+    keras.layers.Activation,
+    keras.layers.ELU,
+    keras.layers.LeakyReLU,
+    keras.layers.PReLU,
+    keras.layers.ReLU,
+)
+
 # The smallest normal float32: log of it is finite.
 TINY = 1.1754944e-38
 
@@ -49,6 +63,31 @@ class FlatGraph:
     outputs: list = field(repr=False)
     calls: list = field(repr=False)
 
+    def activated(self, call):
+        """Return a layer's output after the activation that follows it.
+
+        Parameters
+        ----------
+        call : LayerCall
+            One of ``calls``.
+
+        Returns
+        -------
+        output : keras.KerasTensor
+            The output of the activation layer that alone reads this layer's output, directly or
+            through a normalization; the layer's own output if there is none.
+        """
+        output = call.output
+        while True:
+            readers = [c for c in self.calls if any(t is output for t in c.inputs)]
+            if len(readers) != 1:
+                return call.output
+            output = readers[0].output
+            if isinstance(readers[0].layer, ACTIVATIONS):
+                return output
+            if not isinstance(readers[0].layer, keras.layers.BatchNormalization):
+                return call.output
+
     def model(self, outputs, name=None):
         """Return a model from this graph's inputs to any tensors of it."""
         return keras.Model(self.inputs, outputs, name=name)
@@ -63,7 +102,7 @@ def check_built(model):
         )
 
 
-def flatten_graph(model):
+def flatten_graph(model, image_shape=None):
     """Re-draw a model without nested models.
 
     Parameters
@@ -80,7 +119,11 @@ def flatten_graph(model):
     """
     check_built(model)
     inputs = [
-        keras.Input(batch_shape=tensor.shape, dtype=tensor.dtype, name=tensor.name.split(":")[0])
+        keras.Input(
+            batch_shape=tensor.shape if image_shape is None else (None, *image_shape),
+            dtype=tensor.dtype,
+            name=tensor.name.split(":")[0],
+        )
         for tensor in model.inputs
     ]
     calls = []
@@ -109,16 +152,14 @@ def _redraw(model, inputs, calls, prefix):
         for layer in model.layers:
             tensor = call(layer, tensor)
         return [tensor]
-    # clone_model compiles the clone of a compiled model, for which it would have to find the
-    # user's own losses by name; a model made anew from the same tensors is not compiled.
-    uncompiled = keras.Model(model.input, model.output)
-    redrawn = keras.models.clone_model(
-        uncompiled,
-        input_tensors=keras.tree.pack_sequence_as(model.input, inputs),
-        clone_function=lambda layer: layer,
-        call_function=call,
+    # keras.models.clone_model with a call_function does the same, but then makes a model of the
+    # result, which fails for a nested model whose inputs are other layers' outputs.
+    outputs = model._run_through_graph(
+        keras.tree.pack_sequence_as(model.input, inputs),
+        operation_fn=lambda layer: layer,
+        call_fn=call,
     )
-    return redrawn.outputs
+    return keras.tree.flatten(outputs)
 
 
 def _is_open(model):
