@@ -131,7 +131,8 @@ def test_columns_are_matched_by_label_even_when_classes_are_not_sorted(iris):
     np.testing.assert_allclose(summary.loc["turned"], summary.loc["sorted"], rtol=1e-12)
 
 
-def test_auc_is_nan_and_the_rest_defined_when_a_class_is_absent(iris):
+@pytest.mark.filterwarnings("error")
+def test_auc_is_quietly_nan_and_the_rest_defined_when_a_class_is_absent(iris):
     X_train, y_train, X, y = iris
     keep = y != "setosa"
     model = GaussianNB().fit(X_train, y_train)
