@@ -1,1 +1,7 @@
 """How faithful an explanation is, what it costs, and whether a classifier is useful."""
+
+from skkd.metrics._decision_curve import decision_curve, net_benefit
+from skkd.metrics._decision_curve_display import DecisionCurveDisplay
+from skkd.metrics._summary import classification_summary
+
+__all__ = ["DecisionCurveDisplay", "classification_summary", "decision_curve", "net_benefit"]

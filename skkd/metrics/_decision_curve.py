@@ -1,0 +1,394 @@
+"""Net benefit of acting on a classifier's probabilities, over threshold probabilities."""
+
+from collections.abc import Mapping
+from numbers import Real
+
+import numpy as np
+import pandas as pd
+from sklearn.utils import check_array
+
+# A softmax in single or half precision, or probabilities written with three decimals, miss 1
+# by less than this; counts, logits and unnormalized scores miss it by far more.
+_SUM_TOLERANCE = 1e-3
+
+
+def net_benefit(
+    y_true, y_proba, thresholds, *, pos_label=None, prevalence=None, standardized=False
+):
+    """Compute the net benefit of treating the rows whose probability reaches a threshold.
+
+    The threshold probability `t` is the risk at which treating and not treating are worth the
+    same, so one false positive costs `t / (1 - t)` true positives, and ::
+
+        net benefit = TP / n - FP / n * t / (1 - t)
+
+    in net true positives a patient. Higher is better; treating nobody has net benefit 0, and
+    the best possible value is the prevalence.
+
+    Parameters
+    ----------
+    y_true : array-like of shape (n_samples,)
+        True labels. Every label other than `pos_label` counts as negative.
+    y_proba : array-like of shape (n_samples,)
+        Predicted probability of `pos_label`, in [0, 1]. A row is treated when its probability
+        is at least the threshold.
+    thresholds : float or array-like of shape (n_thresholds,)
+        Threshold probabilities, strictly between 0 and 1.
+    pos_label : int, float, bool or str, default=None
+        Label of the patients to treat. None means 1 when the labels are in {0, 1} or {-1, 1};
+        other labels need it.
+    prevalence : float, default=None
+        Share of `pos_label` in the population, in (0, 1), for a case-control sample whose own
+        share is set by its design. Sensitivity and false positive rate then come from the
+        sample and are weighted by `prevalence` and `1 - prevalence`. None takes the share in
+        `y_true`.
+    standardized : bool, default=False
+        Divide by the prevalence, so that the best possible value is 1.
+
+    Returns
+    -------
+    net_benefit : float or ndarray of shape (n_thresholds,)
+        Net benefit at each threshold, in the order given; a float for a single number.
+
+    See Also
+    --------
+    decision_curve : Net benefit of a model, of treating all and of treating none, a class.
+    DecisionCurveDisplay : Draw decision curves.
+
+    References
+    ----------
+    .. [1] Vickers AJ, Elkin EB. Decision curve analysis: a novel method for evaluating
+       prediction models. Medical Decision Making 26(6):565-574, 2006.
+    .. [2] Kerr KF, Brown MD, Zhu K, Janes H. Assessing the clinical impact of risk prediction
+       models with decision curves. Journal of Clinical Oncology 34(21):2534-2540, 2016
+       (standardized net benefit).
+
+    Examples
+    --------
+    Three of four patients are treated at a threshold of 0.2, two of them rightly: 2/4 - 1/4 * 1/4.
+
+    >>> from skkd.metrics import net_benefit
+    >>> net_benefit([0, 0, 1, 1], [0.1, 0.4, 0.3, 0.8], 0.2)
+    0.4375
+    >>> net_benefit(["ill", "well"], [0.9, 0.6], [0.5, 0.75], pos_label="ill")
+    array([0. , 0.5])
+    """
+    values = _check_thresholds(thresholds)
+    y_true = _check_labels(y_true)
+    proba = _check_probabilities(y_proba, y_true)
+    if proba.ndim != 1:
+        raise ValueError(
+            f"y_proba must be 1-D, the probability of pos_label; got shape {proba.shape}: pass "
+            "one column, or use decision_curve for all classes"
+        )
+    pos_label = _check_pos_label(pos_label, pd.unique(y_true))
+    codes = (y_true == pos_label).astype(int)
+    shares = _class_shares(codes, 2, _binary_prevalence(prevalence))
+    result = _model_net_benefit(codes, proba, values, shares, 1)
+    if standardized:
+        result = result / _positive_share(shares, 1, pos_label)
+    return result if np.ndim(thresholds) else float(result[0])
+
+
+def decision_curve(
+    y_true,
+    y_proba,
+    *,
+    thresholds=None,
+    labels=None,
+    pos_label=None,
+    prevalence=None,
+    standardized=False,
+):
+    """Compare the net benefit of a model with treating all and treating none, for each class.
+
+    With two classes there is one curve, that of `pos_label`. With more, each class is set
+    against the rest and has its own treat-all and treat-none lines; classes are never pooled,
+    since the harm of a false alarm differs between them.
+
+    A model is useful at the thresholds where its net benefit is above that of both treating
+    all and treating none. Look only at the thresholds at which a reasonable patient or doctor
+    would hesitate.
+
+    Parameters
+    ----------
+    y_true : array-like of shape (n_samples,)
+        True labels.
+    y_proba : array-like of shape (n_samples,) or (n_samples, n_classes)
+        Predicted probabilities, in [0, 1]: one column a class, each row summing to 1, or, for
+        two classes, the probability of `pos_label` alone.
+    thresholds : array-like of shape (n_thresholds,), default=None
+        Threshold probabilities, strictly between 0 and 1; they are sorted and repeated ones
+        dropped. None means 0.01, 0.02, ..., 0.99.
+    labels : array-like of shape (n_classes,), default=None
+        Classes in the order of the columns of `y_proba`, as in `classes_` of an estimator.
+        None means the sorted labels of `y_true`.
+    pos_label : int, float, bool or str, default=None
+        For two classes, the class to treat. None means 1 when the labels are in {0, 1} or
+        {-1, 1}; other labels need it. More than two classes refuse it.
+    prevalence : float or mapping of label to float, default=None
+        Share of each class in the population, for a sample drawn class by class: a float in
+        (0, 1) for the positive one of two classes; for more, a mapping that names every class
+        and sums to 1, so that the rest is weighted as in the population too. None takes the
+        shares in `y_true`.
+    standardized : bool, default=False
+        Divide each net benefit by the prevalence of its class, so that 1 is the best possible
+        value.
+
+    Returns
+    -------
+    curve : pandas.DataFrame
+        A row for each class, strategy and threshold, with the columns
+
+        - `class`: the class treated;
+        - `strategy`: "model", "treat all" or "treat none";
+        - `threshold`: the threshold probability `t`;
+        - `net_benefit`: in net true positives a patient, or as a share of the best possible
+          value if `standardized`; higher is better (see :func:`net_benefit`);
+        - `net_interventions_avoided`: how many fewer of 100 patients are treated than by
+          treating all, without treating fewer of those who need it,
+          ``100 * (NB - NB_treat_all) * (1 - t) / t`` from the net benefit before
+          standardizing [2]_; higher is better, and below 0 treating all is better;
+        - `n`: the number of rows of `y_true` behind the figures.
+
+    See Also
+    --------
+    net_benefit : Net benefit of a model alone.
+    DecisionCurveDisplay : Draw these curves.
+
+    References
+    ----------
+    .. [1] Vickers AJ, Elkin EB. Decision curve analysis: a novel method for evaluating
+       prediction models. Medical Decision Making 26(6):565-574, 2006.
+    .. [2] Vickers AJ, Cronin AM, Elkin EB, Gonen M. Extensions to decision curve analysis, a
+       novel method for evaluating diagnostic tests, prediction models and molecular markers.
+       BMC Medical Informatics and Decision Making 8:53, 2008.
+
+    Examples
+    --------
+    >>> from skkd.metrics import decision_curve
+    >>> curve = decision_curve([0, 0, 1, 1], [0.1, 0.4, 0.3, 0.8], thresholds=[0.2])
+    >>> curve.set_index("strategy")[["net_benefit", "net_interventions_avoided", "n"]]
+                net_benefit  net_interventions_avoided  n
+    strategy
+    model            0.4375                       25.0  4
+    treat all        0.3750                        0.0  4
+    treat none       0.0000                     -150.0  4
+    """
+    if thresholds is None:
+        # k / 100 is the nearest double to each decimal, so a probability of 0.3 reaches 0.3.
+        thresholds = np.arange(1, 100) / 100
+    thresholds = np.unique(_check_thresholds(thresholds))
+    y_true = _check_labels(y_true)
+    proba = _check_probabilities(y_proba, y_true)
+    labels = np.unique(y_true) if labels is None else np.asarray(labels)
+    codes = _label_codes(y_true, labels)
+    if proba.ndim == 2:
+        _check_columns(proba, labels)
+    elif len(labels) > 2:
+        raise ValueError(
+            f"y_proba must have one column a class for {len(labels)} classes "
+            f"({labels.tolist()}); got shape {proba.shape}"
+        )
+
+    if len(labels) <= 2:
+        pos_label = _check_pos_label(pos_label, labels)
+        if proba.ndim == 2:
+            proba = proba[:, labels.tolist().index(pos_label)]
+        codes = (y_true == pos_label).astype(int)
+        shares = _class_shares(codes, 2, _binary_prevalence(prevalence))
+        curves = [(pos_label, 1, proba)]
+    else:
+        if pos_label is not None:
+            raise ValueError(
+                f"pos_label must be None for {len(labels)} classes, each of which has a curve; "
+                f"got {pos_label!r}: select that class in the result"
+            )
+        shares = _class_shares(codes, len(labels), _multiclass_prevalence(prevalence, labels))
+        curves = [(label, k, proba[:, k]) for k, label in enumerate(labels.tolist())]
+
+    odds = thresholds / (1 - thresholds)
+    frames = []
+    for label, k, scores in curves:
+        treat_all = shares[k] - (1 - shares[k]) * odds
+        strategies = {
+            "model": _model_net_benefit(codes, scores, thresholds, shares, k),
+            "treat all": treat_all,
+            "treat none": np.zeros_like(thresholds),
+        }
+        scale = _positive_share(shares, k, label) if standardized else 1.0
+        for strategy, values in strategies.items():
+            columns = {
+                "class": label,
+                "strategy": strategy,
+                "threshold": thresholds,
+                "net_benefit": values / scale,
+                "net_interventions_avoided": 100 * (values - treat_all) / odds,
+                "n": len(y_true),
+            }
+            frames.append(pd.DataFrame(columns))
+    return pd.concat(frames, ignore_index=True)
+
+
+def _model_net_benefit(codes, proba, thresholds, shares, positive):
+    """Return the net benefit of treating the rows at or above each threshold."""
+    true_positives = np.zeros_like(thresholds)
+    false_positives = np.zeros_like(thresholds)
+    for code, share in enumerate(shares):
+        scores = np.sort(proba[codes == code])
+        if not len(scores):
+            continue
+        treated = share * (len(scores) - np.searchsorted(scores, thresholds)) / len(scores)
+        if code == positive:
+            true_positives += treated
+        else:
+            false_positives += treated
+    return true_positives - false_positives * thresholds / (1 - thresholds)
+
+
+def _class_shares(codes, n_classes, prevalence):
+    """Return the share of each class: `prevalence` where given, else that of the sample."""
+    counts = np.bincount(codes, minlength=n_classes)
+    if prevalence is None:
+        return counts / len(codes)
+    if not counts.all():
+        raise ValueError(
+            "prevalence needs rows of every class in y_true, to estimate the share of each that "
+            f"is treated; got {counts.tolist()} rows"
+        )
+    return prevalence
+
+
+def _positive_share(shares, positive, label):
+    """Return the share of the positive class, which standardizing divides by."""
+    if not shares[positive]:
+        raise ValueError(
+            f"standardized=True divides by the prevalence, which is 0: y_true has no row of "
+            f"class {label!r}"
+        )
+    return shares[positive]
+
+
+def _binary_prevalence(prevalence):
+    """Check one prevalence and return the shares of the negative and the positive class."""
+    if prevalence is None:
+        return None
+    if not isinstance(prevalence, Real) or not 0 < prevalence < 1:
+        raise ValueError(
+            "prevalence must be a number in (0, 1), the share of the positive class; "
+            f"got {prevalence!r}"
+        )
+    return np.array([1 - prevalence, prevalence])
+
+
+def _multiclass_prevalence(prevalence, labels):
+    """Check a prevalence for each class and return them in the order of `labels`."""
+    if prevalence is None:
+        return None
+    if not isinstance(prevalence, Mapping) or set(prevalence) != set(labels.tolist()):
+        raise ValueError(
+            f"prevalence must map each of the classes {labels.tolist()} to its share; "
+            f"got {prevalence!r}"
+        )
+    shares = np.array([prevalence[label] for label in labels.tolist()], dtype=float)
+    if not (shares > 0).all() or abs(shares.sum() - 1) > _SUM_TOLERANCE:
+        raise ValueError(f"prevalence must be above 0 and sum to 1; got {prevalence!r}")
+    return shares
+
+
+def _check_thresholds(thresholds):
+    """Return the thresholds as a 1-D array, all of them strictly between 0 and 1."""
+    values = np.atleast_1d(np.asarray(thresholds, dtype=float))
+    if values.ndim != 1 or not len(values):
+        raise ValueError(
+            f"thresholds must be a number or 1-D and not empty; got shape {values.shape}"
+        )
+    inside = (values > 0) & (values < 1)
+    if not inside.all():
+        raise ValueError(
+            f"thresholds must lie strictly between 0 and 1, where the odds t / (1 - t) are "
+            f"defined; got {values[~inside][0]}"
+        )
+    return values
+
+
+def _check_labels(y_true):
+    """Return the true labels as a 1-D array without missing values."""
+    y_true = np.asarray(y_true)
+    if y_true.ndim != 1 or not len(y_true):
+        raise ValueError(
+            f"y_true must be 1-D labels, at least one; got shape {y_true.shape}: decode one-hot "
+            "rows first"
+        )
+    missing = pd.isna(y_true)
+    if missing.any():
+        raise ValueError(
+            f"y_true must have a label for every row; {missing.sum()} are missing, the first "
+            f"in row {np.argmax(missing)}: drop those rows"
+        )
+    return y_true
+
+
+def _label_codes(y_true, labels):
+    """Return the position in `labels` of each true label."""
+    index = pd.Index(labels)
+    if not index.is_unique:
+        raise ValueError(f"labels must be unique; got {index.tolist()}")
+    codes = index.get_indexer(y_true)
+    if (codes < 0).any():
+        unknown = pd.unique(y_true[codes < 0]).tolist()
+        raise ValueError(
+            f"y_true must hold only the classes {index.tolist()}; got {unknown} as well"
+        )
+    return codes
+
+
+def _check_pos_label(pos_label, labels):
+    """Return the positive label, 1 by default where scikit-learn takes it to be 1."""
+    known = set(np.asarray(labels).tolist())
+    conventional = known <= {0, 1} or known <= {-1, 1}
+    if pos_label is None and not conventional:
+        raise ValueError(
+            "pos_label must name the class to treat unless the labels are in {0, 1} or {-1, 1}; "
+            f"got None and the labels {sorted(known, key=str)}"
+        )
+    pos_label = 1 if pos_label is None else pos_label
+    if pos_label not in known and not (conventional and pos_label == 1):
+        raise ValueError(
+            f"pos_label must be one of the labels {sorted(known, key=str)}; got {pos_label!r}"
+        )
+    return pos_label
+
+
+def _check_probabilities(y_proba, y_true):
+    """Return the probabilities as a float array of one or two dimensions, one row a label."""
+    proba = check_array(y_proba, ensure_2d=False, dtype=np.float64, input_name="y_proba")
+    if proba.ndim == 2 and proba.shape[1] == 1:
+        proba = proba[:, 0]
+    if len(proba) != len(y_true):
+        raise ValueError(
+            "y_proba must have as many rows as y_true has labels; "
+            f"got {len(proba)} rows and {len(y_true)} labels"
+        )
+    outside = (proba < 0) | (proba > 1)
+    if outside.any():
+        raise ValueError(
+            f"y_proba must lie in [0, 1]; got {proba[outside][0]}: pass probabilities, not "
+            "logits or percentages"
+        )
+    return proba
+
+
+def _check_columns(proba, labels):
+    """Check that probabilities have one column a class and that every row sums to 1."""
+    if proba.shape[1] != len(labels):
+        raise ValueError(
+            f"y_proba must have one column for each of the {len(labels)} classes "
+            f"{labels.tolist()}; got {proba.shape[1]} columns: pass labels to name them in order"
+        )
+    sums = proba.sum(axis=1)
+    worst = np.argmax(np.abs(sums - 1))
+    if abs(sums[worst] - 1) > _SUM_TOLERANCE:
+        raise ValueError(
+            f"y_proba must sum to 1 in every row; row {worst} sums to {sums[worst]:.6g}"
+        )

@@ -1,0 +1,414 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from skkd.metrics import decision_curve, net_benefit
+
+# dcurves 1.1.7 (Python) and the tests of its R twin, on their simulated cancer data.
+PUBLISHED = {
+    "cancerpredmarker": {
+        0.05: 0.1055438596,
+        0.10: 0.0874074074,
+        0.15: 0.0792156863,
+        0.20: 0.0673333333,
+        0.25: 0.0640000000,
+        0.30: 0.0546666667,
+        0.50: 0.0213333333,
+    },
+    "famhistory": {
+        0.05: 0.025614,
+        0.10: 0.018519,
+        0.15: 0.010588,
+        0.20: 0.001667,
+        0.30: -0.020000,
+        0.50: -0.089333,
+    },
+    "all": {
+        0.05: 0.094737,
+        0.10: 0.044444,
+        0.15: -0.011765,
+        0.20: -0.075000,
+        0.25: -0.1466667,
+        0.30: -0.228571,
+        0.50: -0.720000,
+    },
+}
+TOLERANCE = {"cancerpredmarker": 1e-8, "famhistory": 5.1e-7, "all": 5.1e-7}
+
+
+def oracle_folder():
+    if "SKKD_ORACLES" in os.environ:
+        return Path(os.environ["SKKD_ORACLES"])
+    if "SKKD_DATA" in os.environ:
+        return Path(os.environ["SKKD_DATA"]).parent / "oracles"
+    return None
+
+
+@pytest.fixture(scope="module")
+def cancer():
+    folder = oracle_folder()
+    if folder is None or not (folder / "dcurves_df_binary.csv").exists():
+        pytest.skip("dcurves_df_binary.csv not found: set SKKD_ORACLES to its folder")
+    return pd.read_csv(folder / "dcurves_df_binary.csv")
+
+
+def from_counts(*groups):
+    """Rows for (label, probability, count)."""
+    labels, proba, counts = zip(*groups, strict=True)
+    return np.repeat(labels, counts), np.repeat(proba, counts)
+
+
+@pytest.fixture
+def three_classes():
+    y = np.array(["a", "a", "b", "b", "b", "c", "c", "c", "c", "c"])
+    proba = np.array(
+        [
+            [0.7, 0.2, 0.1],
+            [0.3, 0.6, 0.1],
+            [0.2, 0.7, 0.1],
+            [0.5, 0.3, 0.2],
+            [0.1, 0.4, 0.5],
+            [0.1, 0.1, 0.8],
+            [0.2, 0.2, 0.6],
+            [0.4, 0.3, 0.3],
+            [0.1, 0.5, 0.4],
+            [0.0, 0.0, 1.0],
+        ]
+    )
+    return y, proba
+
+
+@pytest.mark.parametrize("predictor", ["cancerpredmarker", "famhistory"])
+def test_net_benefit_agrees_with_dcurves_on_its_own_data(cancer, predictor):
+    thresholds, expected = zip(*PUBLISHED[predictor].items(), strict=True)
+
+    result = net_benefit(cancer["cancer"], cancer[predictor], thresholds)
+
+    np.testing.assert_allclose(result, expected, rtol=0, atol=TOLERANCE[predictor])
+
+
+def test_published_values_are_those_of_the_oracle_file(cancer):
+    oracle = pd.read_csv(oracle_folder() / "decision_curve.csv")
+
+    for row in oracle.itertuples():
+        assert PUBLISHED[row.predictor][row.threshold] == row.net_benefit
+    assert len(oracle) == sum(map(len, PUBLISHED.values()))
+
+
+def test_treat_all_depends_on_the_prevalence_alone_and_agrees_with_dcurves():
+    # 105 events in 750 rows, as in the published data; the probabilities play no part.
+    y_true = np.repeat([True, False], [105, 645])
+    thresholds, expected = zip(*PUBLISHED["all"].items(), strict=True)
+
+    curve = decision_curve(y_true, np.full(750, 0.5), thresholds=thresholds)
+
+    treat_all = curve.loc[curve["strategy"] == "treat all", "net_benefit"]
+    np.testing.assert_allclose(treat_all, expected, rtol=0, atol=TOLERANCE["all"])
+
+
+def test_interventions_avoided_per_100_agree_with_dcurves():
+    # dcurves' published benchmark of its marker: the rates of true and false positives at
+    # thresholds 0.1, 0.2 and 0.35 are these counts out of 750.
+    y_true, proba = from_counts(
+        (1, 0.40, 18),
+        (1, 0.30, 41 - 18),
+        (1, 0.15, 78 - 41),
+        (1, 0.05, 105 - 78),
+        (0, 0.40, 24),
+        (0, 0.30, 77 - 24),
+        (0, 0.15, 281 - 77),
+        (0, 0.05, 645 - 281),
+    )
+
+    curve = decision_curve(y_true, proba, thresholds=[0.1, 0.2, 0.35])
+
+    model = curve[curve["strategy"] == "model"]
+    np.testing.assert_allclose(
+        model["net_benefit"], [0.06237037037037038, 0.029, 0.006769230769230774], atol=1e-12
+    )
+    np.testing.assert_allclose(
+        model["net_interventions_avoided"],
+        [16.133333333333336, 41.599999999999994, 61.25714285714285],
+        atol=1e-9,
+    )
+    none = curve[curve["strategy"] == "treat none"]
+    np.testing.assert_allclose(
+        none["net_interventions_avoided"], [-40, 29.999999999999993, 60], atol=1e-9
+    )
+    everyone = curve[curve["strategy"] == "treat all"]
+    assert (everyone["net_interventions_avoided"] == 0).all()
+    assert (curve["n"] == 750).all()
+
+
+def test_case_control_net_benefit_agrees_with_dcurves():
+    # dcurves' case-control data: at a threshold of 0.25 its model treats 114 of 420 cases and
+    # 30 of 330 controls; prevalence 0.15 was published as 0.01495671, and treat all -0.13333333.
+    y_true, proba = from_counts((1, 0.3, 114), (1, 0.2, 306), (0, 0.3, 30), (0, 0.2, 300))
+
+    curve = decision_curve(y_true, proba, thresholds=[0.25], prevalence=0.15)
+
+    np.testing.assert_allclose(
+        curve["net_benefit"], [0.01495671, -0.13333333, 0], rtol=0, atol=1e-8
+    )
+    assert net_benefit(y_true, proba, 0.25, prevalence=0.15) == curve["net_benefit"][0]
+
+
+def test_prevalence_of_the_sample_changes_nothing():
+    y_true, proba = from_counts((1, 0.6, 7), (1, 0.2, 3), (0, 0.7, 5), (0, 0.1, 25))
+    thresholds = [0.15, 0.5, 0.65]
+
+    given = net_benefit(y_true, proba, thresholds, prevalence=0.25)
+
+    np.testing.assert_allclose(given, net_benefit(y_true, proba, thresholds), atol=1e-15)
+
+
+def test_net_benefit_equals_a_count_row_by_row():
+    rng = np.random.default_rng(0)
+    proba = rng.integers(0, 21, 200) / 20
+    y_true = rng.random(200) < proba
+    thresholds = np.array([0.9, 0.05, 0.5, 0.35])
+
+    expected = []
+    for t in thresholds:
+        true_positives = sum(p >= t and y for p, y in zip(proba, y_true, strict=True))
+        false_positives = sum(p >= t and not y for p, y in zip(proba, y_true, strict=True))
+        expected.append(true_positives / 200 - false_positives / 200 * t / (1 - t))
+
+    np.testing.assert_allclose(net_benefit(y_true, proba, thresholds), expected, atol=1e-14)
+
+
+def test_a_probability_equal_to_the_threshold_is_treated():
+    assert net_benefit([1, 0], [0.3, 0.1], 0.3) == 0.5
+
+
+def test_a_model_that_treats_all_or_none_meets_their_lines():
+    y_true = [0, 0, 0, 1]
+
+    curve = decision_curve(y_true, [0.5, 0.6, 0.5, 0.6], thresholds=[0.2, 0.4, 0.7, 0.9])
+
+    lines = curve.pivot(index="threshold", columns="strategy", values="net_benefit")
+    np.testing.assert_allclose(lines["model"][:0.5], lines["treat all"][:0.5], atol=1e-15)
+    assert (lines["model"][0.5:] == 0).all()
+    assert (lines["treat none"] == 0).all()
+
+
+def test_standardizing_gives_a_perfect_model_1_at_every_threshold():
+    y_true = [0, 0, 0, 0, 1]
+
+    result = net_benefit(y_true, y_true, [0.1, 0.5, 0.9], standardized=True)
+
+    np.testing.assert_allclose(result, 1, atol=1e-15)
+
+
+def test_standardizing_leaves_the_interventions_avoided_alone(three_classes):
+    plain = decision_curve(*three_classes, thresholds=[0.25, 0.45])
+    standardized = decision_curve(*three_classes, thresholds=[0.25, 0.45], standardized=True)
+
+    prevalence = plain["class"].map({"a": 0.2, "b": 0.3, "c": 0.5})
+    np.testing.assert_allclose(
+        standardized["net_benefit"], plain["net_benefit"] / prevalence, atol=1e-15
+    )
+    assert standardized["net_interventions_avoided"].equals(plain["net_interventions_avoided"])
+
+
+def test_each_class_is_set_against_the_rest_with_its_own_treat_all_line(three_classes):
+    # At 0.45 the odds are 9/11. Treated: a {7, 5 of b}, b {6 of a, 7 of b, 5 of c},
+    # c {5 of b, 8, 6, 10 of c}, read off the table of ten rows.
+    curve = decision_curve(*three_classes, thresholds=[0.45])
+
+    net = curve.pivot(index="class", columns="strategy", values="net_benefit")
+    odds = 9 / 11
+    np.testing.assert_allclose(
+        net["model"], [0.1 - 0.1 * odds, 0.1 - 0.2 * odds, 0.3 - 0.1 * odds], atol=1e-14
+    )
+    np.testing.assert_allclose(
+        net["treat all"], [0.2 - 0.8 * odds, 0.3 - 0.7 * odds, 0.5 - 0.5 * odds], atol=1e-14
+    )
+    assert (net["treat none"] == 0).all()
+
+
+def test_each_class_has_the_net_benefit_of_its_own_column(three_classes):
+    y_true, proba = three_classes
+    thresholds = [0.15, 0.35, 0.55]
+
+    curve = decision_curve(y_true, proba, thresholds=thresholds)
+
+    model = curve[curve["strategy"] == "model"]
+    for k, label in enumerate("abc"):
+        np.testing.assert_allclose(
+            model.loc[model["class"] == label, "net_benefit"],
+            net_benefit(y_true, proba[:, k], thresholds, pos_label=label),
+            atol=1e-14,
+        )
+
+
+def test_a_prevalence_for_each_class_weighs_the_rest_as_in_the_population(three_classes):
+    # Class a at 0.45: 1 of 2 a, 1 of 3 b and 0 of 5 c are treated.
+    prevalence = {"c": 0.1, "a": 0.6, "b": 0.3}
+
+    curve = decision_curve(*three_classes, thresholds=[0.45], prevalence=prevalence)
+
+    net = curve[curve["class"] == "a"].set_index("strategy")["net_benefit"]
+    assert net["model"] == pytest.approx(0.6 / 2 - 0.3 / 3 * 9 / 11, abs=1e-14)
+    assert net["treat all"] == pytest.approx(0.6 - 0.4 * 9 / 11, abs=1e-14)
+
+
+def test_two_columns_give_the_curve_of_the_positive_column():
+    y_true = np.array(["ill", "well", "well", "ill"])
+    ill = np.array([0.9, 0.2, 0.6, 0.4])
+    proba = np.column_stack([ill, 1 - ill])
+
+    both = decision_curve(y_true, proba, pos_label="ill")
+
+    pd.testing.assert_frame_equal(both, decision_curve(y_true, ill, pos_label="ill"))
+    assert set(both["class"]) == {"ill"}
+    assert len(both) == 3 * 99
+
+
+def test_labels_name_the_columns_in_any_order(three_classes):
+    y_true, proba = three_classes
+
+    curve = decision_curve(y_true, proba[:, [2, 0, 1]], labels=["c", "a", "b"])
+
+    expected = decision_curve(y_true, proba)
+    assert curve["class"].unique().tolist() == ["c", "a", "b"]
+    key = ["class", "strategy", "threshold"]
+    pd.testing.assert_frame_equal(
+        curve.sort_values(key, ignore_index=True), expected.sort_values(key, ignore_index=True)
+    )
+
+
+def test_a_class_without_rows_leaves_the_other_curves_alone(three_classes):
+    y_true, proba = three_classes
+    keep = y_true != "a"
+
+    curve = decision_curve(y_true[keep], proba[keep], labels=["a", "b", "c"], thresholds=[0.45])
+
+    net = curve.pivot(index="class", columns="strategy", values="net_benefit")
+    # One of the eight rows left, a b, is treated as an a.
+    assert net.loc["a", "model"] == pytest.approx(-1 / 8 * 9 / 11, abs=1e-14)
+    assert net.loc["a", "treat all"] == pytest.approx(-9 / 11, abs=1e-14)
+    assert net.loc["c", "model"] == pytest.approx(3 / 8 - 1 / 8 * 9 / 11, abs=1e-14)
+
+
+def test_thresholds_come_back_sorted_and_once_in_a_curve():
+    curve = decision_curve([0, 1], [0.2, 0.8], thresholds=[0.5, 0.1, 0.5])
+
+    assert curve.loc[curve["strategy"] == "model", "threshold"].tolist() == [0.1, 0.5]
+
+
+def test_inputs_are_not_changed(three_classes):
+    y_true, proba = three_classes
+    thresholds = np.array([0.5, 0.2])
+    copies = y_true.copy(), proba.copy(), thresholds.copy()
+
+    decision_curve(y_true, proba, thresholds=thresholds)
+    net_benefit(y_true, proba[:, 0], thresholds, pos_label="a")
+
+    for now, before in zip((y_true, proba, thresholds), copies, strict=True):
+        np.testing.assert_array_equal(now, before)
+
+
+@pytest.mark.parametrize("bad", [0.0, 1.0, -0.1, 1.5, np.nan])
+def test_thresholds_outside_the_open_unit_interval_are_refused(bad):
+    with pytest.raises(ValueError, match=r"thresholds must lie strictly between 0 and 1.*got "):
+        net_benefit([0, 1], [0.2, 0.8], [0.5, bad])
+    with pytest.raises(ValueError, match="thresholds must lie strictly between 0 and 1"):
+        decision_curve([0, 1], [0.2, 0.8], thresholds=[0.5, bad])
+
+
+@pytest.mark.parametrize("bad", [[], [[0.1, 0.2]]])
+def test_thresholds_of_a_wrong_shape_are_refused(bad):
+    with pytest.raises(ValueError, match="thresholds must be a number or 1-D"):
+        net_benefit([0, 1], [0.2, 0.8], bad)
+
+
+@pytest.mark.parametrize("function", [net_benefit, decision_curve])
+@pytest.mark.parametrize(
+    ("y_true", "y_proba", "options", "message"),
+    [
+        ([0, 1], [0.2, 1.2], {}, r"y_proba must lie in \[0, 1\]; got 1.2"),
+        ([0, 1], [-0.1, 0.2], {}, r"y_proba must lie in \[0, 1\]; got -0.1"),
+        ([0, 1], [np.nan, 0.2], {}, "y_proba contains NaN"),
+        ([0, 1], [0.2, 0.3, 0.4], {}, "got 3 rows and 2 labels"),
+        ([0.0, np.nan], [0.2, 0.3], {}, "y_true must have a label for every row; 1 are missing"),
+        (["a", None], [0.2, 0.3], {}, "y_true must have a label for every row; 1 are missing"),
+        ([[0, 1], [1, 0]], [0.2, 0.3], {}, r"y_true must be 1-D labels.*got shape \(2, 2\)"),
+        ([], [], {}, "y_true must be 1-D labels, at least one"),
+        (["a", "b"], [0.2, 0.3], {}, "pos_label must name the class to treat"),
+        ([1, 2], [0.2, 0.3], {}, r"pos_label must name.*got None and the labels \[1, 2\]"),
+        (["a", "b"], [0.2, 0.3], {"pos_label": "z"}, r"pos_label must be one of.*got 'z'"),
+        ([0, 1], [0.2, 0.3], {"pos_label": 2}, "pos_label must be one of"),
+        ([0, 1], [0.2, 0.3], {"prevalence": 0.0}, r"prevalence must be a number in \(0, 1\)"),
+        ([0, 1], [0.2, 0.3], {"prevalence": 1.3}, "got 1.3"),
+        ([0, 1], [0.2, 0.3], {"prevalence": {1: 0.3}}, "prevalence must be a number"),
+        ([0, 0], [0.2, 0.3], {"prevalence": 0.3}, r"rows of every class.*got \[2, 0\] rows"),
+        ([0, 0], [0.2, 0.3], {"standardized": True}, "y_true has no row of class 1"),
+    ],
+)
+def test_bad_input_is_refused_by_name(function, y_true, y_proba, options, message):
+    arguments = (y_true, y_proba, [0.5]) if function is net_benefit else (y_true, y_proba)
+
+    with pytest.raises(ValueError, match=message):
+        function(*arguments, **options)
+
+
+def test_net_benefit_refuses_several_columns():
+    with pytest.raises(ValueError, match=r"y_proba must be 1-D.*got shape \(2, 2\)"):
+        net_benefit([0, 1], [[0.2, 0.8], [0.1, 0.9]], 0.5)
+
+
+@pytest.mark.parametrize(
+    ("columns", "options", "message"),
+    [
+        ([0, 1], {}, r"one column for each of the 3 classes .*; got 2 columns"),
+        ([0], {}, r"one column a class for 3 classes"),
+        ([0, 1, 2], {"labels": ["a", "b"]}, r"only the classes \['a', 'b'\]; got \['c'\] as well"),
+        ([0, 1, 2], {"labels": [0, 1, 2]}, r"only the classes \[0, 1, 2\]; got \['a', 'b', 'c'\]"),
+        ([0, 1, 2], {"labels": ["a", "b", "b"]}, "labels must be unique"),
+        ([0, 1, 2], {"labels": ["a", "b", "c", "d"]}, "4 classes .*; got 3 columns"),
+        ([0, 1, 2], {"pos_label": "a"}, "pos_label must be None for 3 classes"),
+        ([0, 1, 2], {"prevalence": 0.2}, "prevalence must map each of the classes"),
+        ([0, 1, 2], {"prevalence": {"a": 0.2, "b": 0.8}}, "prevalence must map each"),
+        ([0, 1, 2], {"prevalence": {"a": 0.2, "b": 0.3, "c": 0.4}}, "sum to 1"),
+        ([0, 1, 2], {"prevalence": {"a": 0.0, "b": 0.3, "c": 0.7}}, "above 0"),
+    ],
+)
+def test_columns_and_classes_that_do_not_match_are_refused(
+    three_classes, columns, options, message
+):
+    y_true, proba = three_classes
+
+    with pytest.raises(ValueError, match=message):
+        decision_curve(y_true, proba[:, columns], **options)
+
+
+def test_rows_that_do_not_sum_to_1_are_refused(three_classes):
+    y_true, proba = three_classes
+    proba[4] = [0.1, 0.4, 0.6]
+
+    with pytest.raises(ValueError, match=r"y_proba must sum to 1 in every row; row 4 sums to 1.1"):
+        decision_curve(y_true, proba)
+
+
+def test_single_precision_softmax_rows_are_accepted(three_classes):
+    y_true, proba = three_classes
+
+    curve = decision_curve(y_true, proba.astype(np.float32), thresholds=[0.45])
+
+    expected = decision_curve(y_true, proba, thresholds=[0.45])
+    pd.testing.assert_frame_equal(curve, expected)
+
+
+def test_importing_the_metrics_opens_neither_keras_nor_matplotlib():
+    heavy = {"keras", "tensorflow", "matplotlib"}
+    code = f"import sys, skkd.metrics; print(sorted({heavy!r} & set(sys.modules)))"
+
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert found.stdout.strip() == "[]"
