@@ -7,13 +7,18 @@ __version__ = "0.1.0"
 _PUBLIC = {
     "datasets": (),
     "distillation": ("KDClassifier",),
-    "explanation": ("Explanation", "FeatureMapExplainer"),
-    "metrics": (),
+    "explanation": ("Explanation", "ExplanationDisplay", "FeatureMapExplainer"),
+    "metrics": (
+        "DecisionCurveDisplay",
+        "classification_summary",
+        "decision_curve",
+        "net_benefit",
+    ),
     "models": ("FiveBlockCNN", "KDFMVNet", "MLP", "NetworkClassifier", "TransferNet"),
 }
 _ROOM_OF = {name: room for room, names in _PUBLIC.items() for name in names}
 
-__all__ = ["__version__", *_PUBLIC, *_ROOM_OF]  # noqa: PLE0604
+__all__ = ["__version__", *_PUBLIC, *_ROOM_OF]
 
 
 def __getattr__(name):

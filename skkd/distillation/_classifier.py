@@ -5,10 +5,12 @@ from os import PathLike
 
 import keras
 import numpy as np
+from scipy.special import softmax
 from sklearn.utils._param_validation import HasMethods, Interval
+from sklearn.utils.validation import check_is_fitted
 
 from skkd.distillation._losses import DistillationLoss
-from skkd.distillation._teachers import is_teacher, teach
+from skkd.distillation._teachers import is_teacher, ready_teacher, teacher_logits
 from skkd.models._classifier import NetworkClassifier
 
 
@@ -166,6 +168,24 @@ class KDClassifier(NetworkClassifier):
         """keras.Model: the trained student, from raw images to class probabilities."""
         return self.model_
 
+    def teacher_predict_proba(self, X):
+        """Return the probability of each class according to the teacher.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, height, width[, channels]) or (n, n_features), or paths
+            Images, a table, or n paths of image files.
+
+        Returns
+        -------
+        proba : ndarray of shape (n, n_classes)
+            Probabilities in the order of ``classes_``.
+        """
+        check_is_fitted(self, "teacher_")
+        images = self._check_images(X, reset=False)
+        logits = teacher_logits(self.teacher_, images, self.classes_, self.batch_size)
+        return softmax(logits.astype(np.float64), axis=1)
+
     def _make_targets(self, images, y, hard):
         if self.teacher is None:
             return hard
@@ -174,7 +194,8 @@ class KDClassifier(NetworkClassifier):
                 "teacher must be a keras.Model, the path of one, a scikit-learn classifier or "
                 f"None; got {self.teacher!r}"
             )
-        self.teacher_, logits = teach(self.teacher, images, y, self.classes_, self.batch_size)
+        self.teacher_ = ready_teacher(self.teacher, images, y)
+        logits = teacher_logits(self.teacher_, images, self.classes_, self.batch_size)
         return np.concatenate([hard, logits], axis=1)
 
     def _make_loss(self):

@@ -33,17 +33,40 @@ def load_teacher(path):
         raise ValueError(f"teacher: {str(path)!r} is not a Keras model: {error}") from error
 
 
-def teach(teacher, images, y, classes, batch_size):
-    """Return a ready teacher and its logits for every image.
+def ready_teacher(teacher, images, y):
+    """Return a teacher that can be asked.
 
     Parameters
     ----------
     teacher : keras.Model, path, or scikit-learn classifier
-        A scikit-learn classifier is cloned and fitted on these images.
+        A path is read; a scikit-learn classifier is cloned and fitted on these images.
     images : array-like of shape (n, ...)
         Raw images or a table.
     y : ndarray of shape (n,)
         Class labels.
+
+    Returns
+    -------
+    teacher : keras.Model or classifier
+        The model or the fitted clone.
+    """
+    if isinstance(teacher, str | PathLike):
+        return load_teacher(teacher)
+    if isinstance(teacher, keras.Model):
+        return teacher
+    teacher = clone(teacher)
+    return teacher.fit(_rows_for(teacher, images), y)
+
+
+def teacher_logits(teacher, images, classes, batch_size):
+    """Ask a teacher.
+
+    Parameters
+    ----------
+    teacher : keras.Model or fitted classifier
+        As `ready_teacher` returns it.
+    images : array-like of shape (n, ...)
+        Raw images or a table.
     classes : ndarray of shape (n_classes,)
         Sorted class labels, the order of the logits' columns.
     batch_size : int
@@ -51,29 +74,22 @@ def teach(teacher, images, y, classes, batch_size):
 
     Returns
     -------
-    teacher : keras.Model or classifier
-        The loaded model or the fitted clone.
     logits : ndarray of shape (n, n_classes), float32
         The teacher's logits.
     """
-    if isinstance(teacher, str | PathLike):
-        teacher = load_teacher(teacher)
     if isinstance(teacher, keras.Model):
         logits = _keras_logits(teacher, images, batch_size)
-        if logits.shape != (len(images), len(classes)):
-            raise ValueError(
-                f"teacher {teacher.name!r} gives outputs of shape {logits.shape[1:]}, but y has "
-                f"{len(classes)} classes: {classes.tolist()}"
-            )
     else:
-        teacher = clone(teacher)
-        rows = _rows_for(teacher, images)
-        teacher.fit(rows, y)
-        logits = _estimator_logits(teacher, rows)
+        logits = _estimator_logits(teacher, _rows_for(teacher, images))
+    if logits.shape != (len(images), len(classes)):
+        raise ValueError(
+            f"the teacher gives outputs of shape {logits.shape[1:]}, but y has {len(classes)} "
+            f"classes: {classes.tolist()}"
+        )
     if not np.isfinite(logits).all():
         bad = int(np.count_nonzero(~np.isfinite(logits).all(axis=1)))
-        raise ValueError(f"teacher: its output is NaN or infinite for {bad} of {len(logits)} images")
-    return teacher, logits
+        raise ValueError(f"the teacher's output is NaN or infinite for {bad} of {len(logits)} images")
+    return logits
 
 
 def is_teacher(teacher):

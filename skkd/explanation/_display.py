@@ -66,6 +66,11 @@ class ExplanationDisplay:
                 first.targets[rows], first.probabilities[rows], strict=True
             )
         ]
+        if first.labels is not None:
+            row_names = [
+                f"{label}\nseen as {name}"
+                for label, name in zip(first.labels[rows], row_names, strict=True)
+            ]
         display = cls(
             images=first.images[rows],
             maps=np.stack(maps, axis=1),
@@ -103,13 +108,13 @@ class ExplanationDisplay:
             squeeze=False,
             layout="constrained",
         )
+        signed_maps = self.maps.min(axis=(0, 2, 3)) < 0
         for row, (axes, image, maps) in enumerate(
             zip(self.axes_, self.images, self.maps, strict=True)
         ):
             grey = image.mean(axis=-1)
             axes[0].imshow(_to_unit(image).squeeze(), cmap="gray", vmin=0, vmax=1)
-            for ax, values in zip(axes[1:], maps, strict=True):
-                signed = values.min() < 0
+            for ax, values, signed in zip(axes[1:], maps, signed_maps, strict=True):
                 limit = np.abs(values).max()
                 ax.imshow(grey, cmap="gray")
                 ax.imshow(

@@ -20,6 +20,8 @@ class Explanation:
         Label, or index where labels are unknown, of the class explained.
     probabilities : ndarray of shape (n,)
         The network's probability of that class, in [0, 1].
+    labels : ndarray of shape (n,), default=None
+        True class labels, where they are known.
     layer_names : list of str, default=None
         Names of the layers along the second axis of ``values``.
     method : str, default=""
@@ -30,6 +32,7 @@ class Explanation:
     images: np.ndarray
     targets: np.ndarray
     probabilities: np.ndarray
+    labels: np.ndarray | None = None
     layer_names: list | None = None
     method: str = ""
 

@@ -113,8 +113,8 @@ class FeatureMapExplainer(BaseExplainer):
         ----------
         X : array-like of shape (n, height, width[, channels]), or paths
             Images, or n paths of image files.
-        y : ignored
-            Feature maps are about no class in particular.
+        y : array-like of shape (n,), default=None
+            True class labels, kept for titles: feature maps are about no class in particular.
 
         Returns
         -------
@@ -129,6 +129,7 @@ class FeatureMapExplainer(BaseExplainer):
             images=np.asarray(images[np.arange(len(images))]),
             targets=self.classes_[predicted],
             probabilities=probabilities.max(axis=1),
+            labels=None if y is None else np.asarray(y),
             layer_names=list(self.layer_names_),
             method="feature maps",
         )
@@ -188,4 +189,4 @@ class FeatureMapExplainer(BaseExplainer):
             low = ops.min(maps, axis=(2, 3), keepdims=True)
             span = ops.max(maps, axis=(2, 3), keepdims=True) - low
             maps = (maps - low) / ops.where(span > 0, span, 1.0)
-        return keras.Model(graph.inputs, [maps, ops.softmax(graph.outputs[0])])
+        return keras.Model(graph.input, [maps, ops.softmax(graph.outputs[0])])

@@ -250,7 +250,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):
                     f"{labels[0]!r}"
                 )
             self.classes_ = labels
-        elif unknown := sorted(set(labels) - set(self.classes_)):
+        elif (unknown := np.setdiff1d(labels, self.classes_).tolist()):
             raise ValueError(
                 f"y must hold only the classes of the first fit, {self.classes_.tolist()}; got "
                 f"{unknown}"

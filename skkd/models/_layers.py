@@ -31,8 +31,8 @@ class LayerCall:
     name : str
         Name of the layer, with the names of the models it is nested in before it
         ("densenet121/conv1_conv"); unique within the model.
-    layer : keras.layers.Layer
-        The layer itself, shared with the model.
+    layer : keras.layers.Layer or keras.Operation
+        The layer itself, shared with the model, or an operation of ``keras.ops``.
     inputs : tuple of keras.KerasTensor
         Its symbolic inputs in the flattened graph.
     output : keras.KerasTensor
@@ -51,15 +51,15 @@ class FlatGraph:
 
     Attributes
     ----------
-    inputs : list of keras.KerasTensor
-        The symbolic inputs.
+    input : keras.KerasTensor or structure of them
+        The symbolic input.
     outputs : list of keras.KerasTensor
         The symbolic outputs.
     calls : list of LayerCall
         Every leaf layer's call, in the order in which data passes through them.
     """
 
-    inputs: list = field(repr=False)
+    input: keras.KerasTensor = field(repr=False)
     outputs: list = field(repr=False)
     calls: list = field(repr=False)
 
@@ -90,7 +90,7 @@ class FlatGraph:
 
     def model(self, outputs, name=None):
         """Return a model from this graph's inputs to any tensors of it."""
-        return keras.Model(self.inputs, outputs, name=name)
+        return keras.Model(self.input, outputs, name=name)
 
 
 def check_built(model):
@@ -100,6 +100,22 @@ def check_built(model):
             f"model {model.name!r} has no input shape yet; give it a keras.Input as first layer, "
             "or write it with the functional API"
         )
+
+
+def _ends(model):
+    """Return the structures of a model's own input and output tensors."""
+    if isinstance(model, keras.Sequential):
+        # Its ``input`` and ``output`` are those of the first model that it is nested in.
+        return model.inputs[0], model.outputs[0]
+    return model.input, model.output
+
+
+def copy_architecture(model):
+    """Return a new model of the same architecture with random weights, not compiled."""
+    check_built(model)
+    # A model made anew from the same tensors is not compiled, so cloning it needs none of the
+    # user's own losses.
+    return keras.models.clone_model(keras.Model(*_ends(model), name=model.name))
 
 
 def flatten_graph(model, image_shape=None):
@@ -128,23 +144,22 @@ def flatten_graph(model, image_shape=None):
     ]
     calls = []
     outputs = _redraw(model, inputs, calls, prefix="")
-    return FlatGraph(inputs, outputs, calls)
+    return FlatGraph(keras.tree.pack_sequence_as(_ends(model)[0], inputs), outputs, calls)
 
 
 def _redraw(model, inputs, calls, prefix):
     def call(layer, *args, **kwargs):
         if isinstance(layer, keras.Model) and _is_open(layer):
             outputs = _redraw(layer, keras.tree.flatten(args), calls, f"{prefix}{layer.name}/")
-            return keras.tree.pack_sequence_as(layer.output, outputs)
+            return keras.tree.pack_sequence_as(_ends(layer)[1], outputs)
         output = layer(*args, **kwargs)
-        if isinstance(layer, keras.layers.Layer):
-            tensors = tuple(
-                tensor
-                for tensor in keras.tree.flatten((args, kwargs))
-                if isinstance(tensor, keras.KerasTensor)
-            )
-            name = _unique(f"{prefix}{layer.name}", calls)
-            calls.append(LayerCall(name, layer, tensors, keras.tree.flatten(output)[0]))
+        tensors = tuple(
+            tensor
+            for tensor in keras.tree.flatten((args, kwargs))
+            if isinstance(tensor, keras.KerasTensor)
+        )
+        name = _unique(f"{prefix}{layer.name}", calls)
+        calls.append(LayerCall(name, layer, tensors, keras.tree.flatten(output)[0]))
         return output
 
     if isinstance(model, keras.Sequential):
@@ -223,7 +238,7 @@ def logits_model(model):
         From the same inputs to logits. A softmax that follows no dense layer gives log(p), which
         equals the logits up to a constant per image that softmax ignores.
     """
-    layer, model_inputs, layer_input, output = _head(model)
+    layer, model_input, layer_input, output = _head(model)
     name = _activation_name(layer)
     if name == "linear":
         logits = output
@@ -238,7 +253,7 @@ def logits_model(model):
         logits = PreActivation(layer, name=f"{layer.name}_logits")(layer_input)
     else:
         logits = ops.log(ops.maximum(output, TINY))
-    return keras.Model(model_inputs, logits, name=f"{model.name}_logits")
+    return keras.Model(model_input, logits, name=f"{model.name}_logits")
 
 
 def probability_model(model):
@@ -254,15 +269,15 @@ def probability_model(model):
     model : keras.Model
         The model itself where it ends in a softmax already.
     """
-    _, model_inputs, _, output = head = _head(model)
+    _, model_input, _, output = head = _head(model)
     if _activation_name(head[0]) == "softmax":
         return model
     softmax = keras.layers.Softmax(name="probabilities", dtype="float32")
-    return keras.Model(model_inputs, softmax(output), name=model.name.removesuffix("_logits"))
+    return keras.Model(model_input, softmax(output), name=model.name.removesuffix("_logits"))
 
 
 def _head(model):
-    """Return a model's last layer, the model's inputs, the layer's input and its output."""
+    """Return a model's last layer, the model's input, the layer's input and its output."""
     check_built(model)
     if len(model.outputs) != 1:
         raise ValueError(
@@ -270,11 +285,11 @@ def _head(model):
         )
     last = model.layers[-1]
     if not isinstance(last, keras.Model) and last.output is model.outputs[0]:
-        return last, model.inputs, last.input, model.outputs[0]
+        return last, _ends(model)[0], last.input, model.outputs[0]
     graph = flatten_graph(model)
     for call in reversed(graph.calls):
         if call.output is graph.outputs[0]:
-            return call.layer, graph.inputs, call.inputs[0], call.output
+            return call.layer, graph.input, call.inputs[0], call.output
     raise ValueError(f"the output of model {model.name!r} is not the output of one of its layers")
 
 

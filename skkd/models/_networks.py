@@ -10,7 +10,7 @@ import numpy as np
 from keras import layers, ops
 from sklearn.base import BaseEstimator
 
-from skkd.models._layers import check_built
+from skkd.models._layers import check_built, copy_architecture
 
 
 class ScratchNetwork(BaseEstimator):
@@ -270,9 +270,7 @@ class TransferNet(BaseEstimator):
         if self.image_size is not None:
             x = layers.Resizing(*self.image_size, name="resizing")(x)
         if isinstance(self.backbone, keras.Model):
-            backbone = keras.models.clone_model(
-                keras.Model(self.backbone.inputs, self.backbone.outputs, name=self.backbone.name)
-            )
+            backbone = copy_architecture(self.backbone)
             backbone.set_weights(self.backbone.get_weights())
             pretrained = True
         else:
@@ -378,12 +376,7 @@ def build_network(network, input_shape, n_classes, normalization=None):
         Of shape (n, n_classes), ending in softmax or in logits.
     """
     if isinstance(network, keras.Model):
-        check_built(network)
-        # A model made anew from the same tensors is not compiled, so cloning it needs none of
-        # the user's own losses.
-        model = keras.models.clone_model(
-            keras.Model(network.inputs, network.outputs, name=network.name)
-        )
+        model = copy_architecture(network)
     elif isinstance(network, ScratchNetwork):
         model = network.build(input_shape, n_classes, normalization=normalization)
     elif hasattr(network, "build"):

@@ -1,0 +1,48 @@
+import os
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+import pytest
+from sklearn.datasets import load_digits
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+matplotlib.use("agg")
+
+
+@pytest.fixture(scope="session")
+def digits():
+    """1,797 images of shape (8, 8, 1), values 0 to 16, and their labels."""
+    bunch = load_digits()
+    return bunch.images[..., None].astype("float32"), bunch.target
+
+
+@pytest.fixture(scope="session")
+def tiny_network():
+    from skkd import FiveBlockCNN
+
+    return FiveBlockCNN(filters=(8, 16), dense=(16,))
+
+
+@pytest.fixture(scope="session")
+def trained(digits, tiny_network):
+    """A classifier trained on the first 1,000 digits. Tests must not change it."""
+    from skkd import NetworkClassifier
+
+    X, y = digits
+    classifier = NetworkClassifier(tiny_network, epochs=8, learning_rate=5e-3, random_state=0)
+    return classifier.fit(X[:1000], y[:1000])
+
+
+@pytest.fixture(scope="session")
+def real_images():
+    """Return the folder of real images, or skip."""
+    folder = os.environ.get("SKKD_DATA")
+    if not folder:
+        pytest.skip("the environment variable SKKD_DATA does not name a folder of real images")
+    return Path(folder)
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(0)
