@@ -13,7 +13,7 @@ _PUBLIC = {
 }
 _ROOM_OF = {name: room for room, names in _PUBLIC.items() for name in names}
 
-__all__ = ["__version__", *_PUBLIC, *_ROOM_OF]  # noqa: PLE0604
+__all__ = ["__version__", *_PUBLIC, *_ROOM_OF]
 
 
 def __getattr__(name):
