@@ -4,6 +4,7 @@ import argparse
 import os
 import sys
 import tempfile
+from collections import Counter
 from pathlib import Path
 
 DESCRIPTION = """\
@@ -36,8 +37,8 @@ def main(argv=None):
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
         data = _load(args)
-        if args.teacher is not None and not args.teacher.is_file():
-            raise FileNotFoundError(f"--teacher: there is no file {str(args.teacher)!r}")
+        if args.teacher is not None:
+            args.teacher = _read_teacher(args.teacher, len(set(data[0][1])))
         if args.out.exists() and not args.out.is_dir():
             raise NotADirectoryError(f"--out: {str(args.out)!r} is not a folder")
     except (ValueError, OSError, ImportError) as error:
@@ -88,7 +89,11 @@ def _parser():
     )
     parser.add_argument("--seed", type=int, default=0, help="seed of everything random (0)")
     parser.add_argument(
-        "--out", type=Path, default=Path("results"), metavar="FOLDER", help="where to write (results)"
+        "--out",
+        type=Path,
+        default=Path("results"),
+        metavar="FOLDER",
+        help="where to write (results)",
     )
     return parser
 
@@ -115,33 +120,188 @@ def _share(text):
 
 
 def _load(args):
-    """Return training images, validation images and test images, each with their labels."""
+    """Return the images and labels of the training, validation and test part."""
     from sklearn.model_selection import train_test_split
 
-    size = (args.image_size, args.image_size)
+    def split(part):
+        return train_test_split(*part, test_size=0.2, stratify=part[1], random_state=args.seed)
+
+    test = None
     if args.data is None:
         from skkd.datasets import make_brain_phantoms
 
-        X, y = make_brain_phantoms(args.limit or 1000, image_size=size, random_state=args.seed)
-        parts = None
+        size = (args.image_size, args.image_size)
+        train = make_brain_phantoms(args.limit or 1000, image_size=size, random_state=args.seed)
     else:
-        from skkd.datasets import load_image_folder
-
-        options = {"image_size": size, "color_mode": "rgb", "random_state": args.seed}
-        parts = _load_folder(load_image_folder, args.data, args.limit, options)
-        X, y = parts[0]
-    for label, count in _counts(y):
-        if count < 5:
-            raise ValueError(f"class {label!r} has {count} images to learn from; at least 5 needed")
-
-    def split(X, y):
-        return train_test_split(X, y, test_size=0.2, stratify=y, random_state=args.seed)
-
-    if parts is None or parts[1] is None:
-        X, X_test, y, y_test = split(X, y)
-    else:
-        X_test, y_test = parts[1]
-    X_train, X_validation, y_train, y_validation = split(X, y)
-    return (X_train, y_train), (X_validation, y_validation), (X_test, y_test)
+        train, test = _load_folders(args)
+    _check_counts(train[1], at_least=10 if test is None else 5)
+    if test is None:
+        X, X_test, y, y_test = split(train)
+        train, test = (X, y), (X_test, y_test)
+    elif unknown := sorted(set(test[1]) - set(train[1])):
+        raise ValueError(f"{args.data}: Testing has classes that Training has not: {unknown}")
+    X, X_validation, y, y_validation = split(train)
+    return (X, y), (X_validation, y_validation), test
 
 
+def _load_folders(args):
+    """Return the training part of a folder, and its test part if it has one."""
+    from skkd.datasets import load_image_folder
+
+    def load(subset, limit):
+        bunch = load_image_folder(
+            args.data,
+            image_size=(args.image_size, args.image_size),
+            color_mode="rgb",
+            subset=subset,
+            limit=limit,
+            random_state=args.seed,
+        )
+        return bunch.data, bunch.target
+
+    names = {folder.name.casefold() for folder in args.data.iterdir() if folder.is_dir()}
+    if not names & {"training", "train"}:
+        return load(None, args.limit), None
+    n_test = None if args.limit is None else args.limit // 5
+    n_train = None if args.limit is None else args.limit - n_test
+    return load("train", n_train), load("test", n_test)
+
+
+def _check_counts(y, at_least):
+    for label, count in Counter(y).items():
+        if count < at_least:
+            raise ValueError(
+                f"class {str(label)!r} has {count} images to learn from; at least {at_least} are "
+                "needed"
+            )
+
+
+def _read_teacher(path, n_classes):
+    """Read the teacher's file before anything takes time."""
+    from skkd.distillation import load_teacher
+
+    teacher = load_teacher(path)
+    if teacher.output_shape[1:] != (n_classes,):
+        raise ValueError(
+            f"--teacher: {path} has outputs of shape {teacher.output_shape[1:]}, but the images "
+            f"are of {n_classes} classes"
+        )
+    return teacher
+
+
+def _distil(args, train, validation, test):
+    """Train, search, explain, and write what came of it."""
+    import numpy as np
+    from sklearn.model_selection import GridSearchCV, PredefinedSplit
+
+    from skkd import FeatureMapExplainer, FiveBlockCNN, KDClassifier, NetworkClassifier
+
+    X, y = np.concatenate([train[0], validation[0]]), np.concatenate([train[1], validation[1]])
+    in_validation = np.arange(len(y)) >= len(train[1])
+    print(f"{len(train[1])} training, {len(validation[1])} validation, {len(test[1])} test images")
+    common = {"epochs": args.epochs, "random_state": args.seed}
+
+    teacher = args.teacher
+    if teacher is None:
+        print("training the teacher")
+        network = FiveBlockCNN(filters=(32, 64, 128, 256), dense=(256,))
+        teacher = NetworkClassifier(network, early_stopping=True, **common).fit(*train).model_
+    student = (
+        FiveBlockCNN() if args.data else FiveBlockCNN(filters=(8, 16, 32, 64, 64), dense=(64,))
+    )
+    grid = {"alpha": args.alpha, "temperature": args.temperature}
+    n_students = len(args.alpha) * len(args.temperature)
+    print(f"training {n_students} students, then the best once more on all but the test images")
+    search = GridSearchCV(
+        KDClassifier(teacher, student=student, **common),
+        grid,
+        scoring={"accuracy": "accuracy", "loss": "neg_log_loss", "f1": "f1_macro"},
+        refit="accuracy",
+        cv=PredefinedSplit(np.where(in_validation, 0, -1)),
+        verbose=3,
+        error_score="raise",
+    ).fit(X, y)
+    best = search.best_estimator_
+    table = _table(search, validation, test)
+    print()
+    print(table.to_string(index=False, na_rep="", float_format="{:.4f}".format))
+
+    first_of_class = [int(np.flatnonzero(test[1] == label)[0]) for label in np.unique(test[1])]
+    explanation = (
+        FeatureMapExplainer(best).fit().explain(test[0][first_of_class], test[1][first_of_class])
+    )
+    args.out.mkdir(parents=True, exist_ok=True)
+    # Files appear in the output folder only when all of them are complete.
+    with tempfile.TemporaryDirectory(dir=args.out, prefix=".unfinished-") as folder:
+        _write(Path(folder), table, explanation, best)
+        for path in sorted(Path(folder).iterdir()):
+            path.replace(args.out / path.name)
+            print(f"wrote {args.out / path.name}")
+
+
+def _table(search, validation, test):
+    """Return the paper's Table 2: a row a model."""
+    import pandas as pd
+    from sklearn.metrics import accuracy_score, f1_score, log_loss
+
+    best = search.best_estimator_
+    classes = best.classes_
+
+    def row(model, images, y, proba, alpha=None, temperature=None):
+        return {
+            "model": model,
+            "images": images,
+            "alpha": alpha,
+            "T": temperature,
+            "accuracy": accuracy_score(y, classes[proba.argmax(axis=1)]),
+            "loss": log_loss(y, proba, labels=classes),
+            "average F1": f1_score(y, classes[proba.argmax(axis=1)], average="macro"),
+        }
+
+    results = search.cv_results_
+    rows = [row("teacher", "validation", validation[1], best.teacher_predict_proba(validation[0]))]
+    for number, params in enumerate(results["params"]):
+        rows.append(
+            {
+                "model": "student",
+                "images": "validation",
+                "alpha": params["alpha"],
+                "T": params["temperature"],
+                "accuracy": results["mean_test_accuracy"][number],
+                "loss": -results["mean_test_loss"][number],
+                "average F1": results["mean_test_f1"][number],
+            }
+        )
+    rows.append(row("teacher", "test", test[1], best.teacher_predict_proba(test[0])))
+    rows.append(
+        row(
+            "best student",
+            "test",
+            test[1],
+            best.predict_proba(test[0]),
+            best.alpha,
+            best.temperature,
+        )
+    )
+    return pd.DataFrame(rows)
+
+
+def _write(folder, table, explanation, best):
+    import matplotlib as mpl
+
+    table.to_csv(folder / "table.csv", index=False)
+    best.student_.save(folder / "student.keras")
+    with mpl.rc_context({"backend": "agg"}):
+        import matplotlib.pyplot as plt
+
+        display = explanation.plot()
+        display.figure_.savefig(folder / "feature_maps.png", dpi=150)
+        plt.close(display.figure_)
+        for row, label in enumerate(explanation.labels):
+            display = explanation.plot(rows=[row], size=2.5)
+            display.figure_.savefig(folder / f"maps_{label}.png", dpi=150)
+            plt.close(display.figure_)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -5,10 +5,10 @@ from keras import ops
 
 
 def kl_loss(teacher_logits, student_logits, temperature):
-    """Kullback-Leibler divergence of softened probabilities, times the squared temperature.
+    r"""Kullback-Leibler divergence of softened probabilities, times the squared temperature.
 
-    .. math:: T^2 \\sum_k p_k (\\log p_k - \\log q_k), \\quad
-              p = softmax(z_t / T), \\quad q = softmax(z_s / T)
+    .. math:: T^2 \sum_k p_k (\log p_k - \log q_k), \quad
+              p = softmax(z_t / T), \quad q = softmax(z_s / T)
 
     Parameters
     ----------

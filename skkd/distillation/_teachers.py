@@ -88,7 +88,9 @@ def teacher_logits(teacher, images, classes, batch_size):
         )
     if not np.isfinite(logits).all():
         bad = int(np.count_nonzero(~np.isfinite(logits).all(axis=1)))
-        raise ValueError(f"the teacher's output is NaN or infinite for {bad} of {len(logits)} images")
+        raise ValueError(
+            f"the teacher's output is NaN or infinite for {bad} of {len(logits)} images"
+        )
     return logits
 
 

@@ -78,11 +78,9 @@ class BaseExplainer(TransformerMixin, BaseEstimator):
                 f"model {self.model_.name!r} takes inputs of shape {wanted}, which are no images"
             )
         size = None if None in wanted[:2] else wanted[:2]
-        images = as_images(
-            X, image_size=size, color_mode={1: "grayscale", 3: "rgb"}.get(wanted[2])
-        )
+        images = as_images(X, image_size=size, color_mode={1: "grayscale", 3: "rgb"}.get(wanted[2]))
         have = tuple(images.shape[1:])
-        if len(have) != 3 or any(w is not None and w != h for w, h in zip(wanted, have)):
+        if len(have) != 3 or any(w not in (None, h) for w, h in zip(wanted, have, strict=True)):
             raise ValueError(
                 f"X has images of shape {have}, but model {self.model_.name!r} takes images of "
                 f"shape {wanted}"

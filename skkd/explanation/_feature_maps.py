@@ -80,9 +80,7 @@ class FeatureMapExplainer(BaseExplainer):
         "layers": [StrOptions({"conv", "all"}), list, tuple],
         "reduction": [StrOptions(set(REDUCTIONS)), callable],
         "normalize": ["boolean"],
-        "interpolation": [
-            StrOptions({"nearest", "bilinear", "bicubic", "lanczos3", "lanczos5"})
-        ],
+        "interpolation": [StrOptions({"nearest", "bilinear", "bicubic", "lanczos3", "lanczos5"})],
         "batch_size": [Interval(Integral, 1, None, closed="left")],
         "verbose": [Interval(Integral, 0, 1, closed="both"), "boolean"],
     }

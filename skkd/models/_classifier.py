@@ -250,7 +250,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):
                     f"{labels[0]!r}"
                 )
             self.classes_ = labels
-        elif (unknown := np.setdiff1d(labels, self.classes_).tolist()):
+        elif unknown := np.setdiff1d(labels, self.classes_).tolist():
             raise ValueError(
                 f"y must hold only the classes of the first fit, {self.classes_.tolist()}; got "
                 f"{unknown}"
@@ -415,6 +415,12 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):
         images = self._check_images(X, reset=False)
         batches = Batches(images, batch_size=self.batch_size)
         return self._trainer.model_.predict(batches, verbose=0).astype(np.float64)
+
+    def __sklearn_tags__(self):
+        """Say that images are welcome, besides tables."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.three_d_array = True
+        return tags
 
     def __sklearn_clone__(self):
         """Make an unfitted copy that shares the Keras models among the parameters.

@@ -22,6 +22,7 @@ ACTIVATIONS = (
 # The smallest normal float32: log of it is finite.
 TINY = 1.1754944e-38
 
+
 @dataclass(frozen=True)
 class LayerCall:
     """One call of a leaf layer inside a model.

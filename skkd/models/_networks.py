@@ -81,9 +81,9 @@ class FiveBlockCNN(ScratchNetwork):
     def _features(self, x):
         for number, n_filters in enumerate(self.filters, start=1):
             name = f"block{number}"
-            x = layers.Conv2D(
-                n_filters, 3, padding="same", activation="relu", name=f"{name}_conv"
-            )(x)
+            x = layers.Conv2D(n_filters, 3, padding="same", activation="relu", name=f"{name}_conv")(
+                x
+            )
             if min(x.shape[1:3]) >= 2:
                 x = layers.MaxPooling2D(name=f"{name}_pool")(x)
         x = layers.Flatten(name="flatten")(x)
