@@ -3,9 +3,12 @@
 import os
 from concurrent.futures import ThreadPoolExecutor
 from numbers import Integral
+from typing import NamedTuple
 
 import numpy as np
 from PIL import ExifTags, Image, ImageOps
+
+from skkd._dicom import decode_dicom, dicom_shape, is_dicom
 
 _GREY_MODES = {"1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "I;16N"}
 _COLOR_MODES = {"grayscale": "L", "rgb": "RGB"}
@@ -96,16 +99,9 @@ def _open(path, reader):
             raise ValueError(f"{path} is not a readable image: {error}") from error
 
 
-def _is_dicom(file):
-    file.seek(128)
-    magic = file.read(4)
-    file.seek(0)
-    return magic == b"DICM"
-
-
 def _decode(file):
-    if _is_dicom(file):
-        return _decode_dicom(file)
+    if is_dicom(file):
+        return decode_dicom(file)
     image = _turn(Image.open(file))
     if image.mode.startswith("I"):
         values = np.asarray(image)
@@ -124,60 +120,46 @@ def _decode(file):
     return image.convert(mode)
 
 
-def _read_header(file):
-    """Tell height, width and whether the image is grey, without decoding where possible."""
-    if _is_dicom(file):
-        import pydicom
+class ImageHeader(NamedTuple):
+    """What a file says about its image: size in pixels, whether it is grey, and file format."""
 
-        header = pydicom.dcmread(file, stop_before_pixels=True)
-        return header.Rows, header.Columns, header.SamplesPerPixel == 1
+    height: int
+    width: int
+    grey: bool
+    format: str
+
+
+def read_header(path):
+    """Read what a file says about its image, without decoding it where possible.
+
+    Parameters
+    ----------
+    path : str or path-like
+        The file.
+
+    Returns
+    -------
+    header : ImageHeader
+        Height and width as `read_image` would give them, greyness and format.
+    """
+    return _open(path, _parse_header)
+
+
+def _parse_header(file):
+    if is_dicom(file):
+        return ImageHeader(*dicom_shape(file), "DICOM")
     image = Image.open(file)
+    file_format = image.format
     if image.getexif().get(ExifTags.Base.Orientation, 1) != 1:
         # Formats differ in when they turn the picture, so its size is known after decoding only.
         image = _turn(image)
-    return image.height, image.width, image.mode in _GREY_MODES
+    return ImageHeader(image.height, image.width, image.mode in _GREY_MODES, file_format)
 
 
 def _turn(image):
     image.load()
     ImageOps.exif_transpose(image, in_place=True)
     return image
-
-
-def _decode_dicom(file):
-    import pydicom.pixels
-
-    header = pydicom.dcmread(file)
-    if int(header.get("NumberOfFrames", 1)) > 1:
-        raise ValueError(f"it holds {header.NumberOfFrames} frames; save one image a file")
-    if header.PhotometricInterpretation == "PALETTE COLOR":
-        raise ValueError("its colors stand in a DICOM palette; save it as RGB or grayscale")
-    pixels = pydicom.pixels.pixel_array(header)
-    if pixels.ndim == 3:
-        if pixels.dtype != np.uint8:
-            pixels = (pixels >> (header.BitsStored - 8)).astype(np.uint8)
-        return Image.fromarray(pixels)
-    values = pydicom.pixels.apply_modality_lut(pixels, header).astype(float)
-    shown = _window(values, header)
-    if header.PhotometricInterpretation == "MONOCHROME1":
-        shown = 1 - shown
-    return Image.fromarray(np.rint(255 * shown).astype(np.uint8))
-
-
-def _window(values, header):
-    """Map values to [0, 1] as PS3.3 C.11.2.1.2 and C.11.2.1.3 of the DICOM standard say."""
-    if "WindowCenter" not in header:
-        low, high = values.min(), values.max()
-        return (values - low) / max(high - low, np.finfo(float).tiny)
-    center, width = (
-        float(np.atleast_1d(header[name].value)[0]) for name in ("WindowCenter", "WindowWidth")
-    )
-    function = header.get("VOILUTFunction", "LINEAR")
-    if function == "SIGMOID":
-        return 1 / (1 + np.exp(-4 * (values - center) / width))
-    if function == "LINEAR":
-        center, width = center - 0.5, max(width - 1, np.finfo(float).tiny)
-    return np.clip((values - center) / width + 0.5, 0, 1)
 
 
 class ImagePaths:
@@ -226,7 +208,7 @@ class ImagePaths:
             raise ValueError("X has no file paths; at least one is needed")
         if image_size is None or color_mode is None:
             with ThreadPoolExecutor() as pool:
-                headers = list(pool.map(lambda path: _open(path, _read_header), self.paths))
+                headers = list(pool.map(read_header, self.paths))
         if image_size is None:
             image_size = headers[0][:2]
             for path, header in zip(self.paths, headers, strict=True):
@@ -237,7 +219,7 @@ class ImagePaths:
                         "set image_size=(height, width) to resize all images to one size"
                     )
         if color_mode is None:
-            color_mode = "grayscale" if all(grey for _, _, grey in headers) else "rgb"
+            color_mode = "grayscale" if all(header.grey for header in headers) else "rgb"
         self.image_size = tuple(int(side) for side in image_size)
         self.color_mode = color_mode
 
@@ -356,10 +338,8 @@ def as_images(X, *, image_size=None, color_mode=None):
     n_axes = len(X.shape)
     if n_axes == 2:
         return X
-    if n_axes == 1:
-        items = np.asarray(X, dtype=object)
-        if len(items) and all(isinstance(item, str | os.PathLike) for item in items):
-            return ImagePaths(items, image_size=image_size, color_mode=color_mode)
+    if holds_paths(X):
+        return ImagePaths(np.asarray(X, dtype=object), image_size=image_size, color_mode=color_mode)
     if n_axes not in (3, 4):
         raise ValueError(
             "X must be file paths (n,), a table (n, features) or images (n, height, width[, "
@@ -369,6 +349,24 @@ def as_images(X, *, image_size=None, color_mode=None):
     if not isinstance(X, np.ndarray):
         return StoredImages(X)
     return X if n_axes == 4 else X[..., None]
+
+
+def holds_paths(X):
+    """Tell whether an array-like is a list of file paths.
+
+    Parameters
+    ----------
+    X : array-like
+        Anything with a length.
+
+    Returns
+    -------
+    answer : bool
+        True if X has one axis, is not empty, and holds only str and path-like objects.
+    """
+    if len(getattr(X, "shape", (0,))) != 1 or len(X) == 0:
+        return False
+    return all(isinstance(item, str | os.PathLike) for item in X)
 
 
 def _stack(X):

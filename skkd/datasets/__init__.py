@@ -1,5 +1,5 @@
 """Medical image sets, folders of images, and synthetic images with ground truth."""
 
-from skkd.datasets._phantoms import make_brain_phantoms
+from skkd.datasets._phantoms import make_brain_phantoms, make_fundus_phantoms
 
-__all__ = ["make_brain_phantoms"]
+__all__ = ["make_brain_phantoms", "make_fundus_phantoms"]
