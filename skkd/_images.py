@@ -6,7 +6,7 @@ from numbers import Integral
 from typing import NamedTuple
 
 import numpy as np
-from PIL import ExifTags, Image, ImageOps
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from skkd._dicom import decode_dicom, dicom_shape, is_dicom
 
@@ -93,6 +93,8 @@ def _open(path, reader):
                 f"{path} is larger than Pillow's limit against decompression bombs: {error} "
                 "If you trust the file, raise PIL.Image.MAX_IMAGE_PIXELS or shrink the image first."
             ) from error
+        except UnidentifiedImageError as error:
+            raise ValueError(f"{path} is not a readable image: no format fits") from error
         # On broken files Pillow's decoders fail with whatever they trip over: OSError,
         # SyntaxError, struct.error, zlib.error, IndexError and more.
         except Exception as error:
