@@ -1,6 +1,7 @@
 """The main job as a command: distil a teacher into a student, and explain the student."""
 
 import argparse
+import logging
 import os
 import sys
 import tempfile
@@ -33,8 +34,6 @@ def main(argv=None):
         0, or 2 after an error in what the user gave.
     """
     args = _parser().parse_args(argv)
-    # TensorFlow reads this when it is imported; its start-up notes would bury the table.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
         data = _load(args)
         if args.teacher is not None:
@@ -159,6 +158,8 @@ def _load_folders(args):
         )
         return bunch.data, bunch.target
 
+    if not args.data.is_dir():
+        raise NotADirectoryError(f"--data: there is no folder {str(args.data)!r}")
     names = {folder.name.casefold() for folder in args.data.iterdir() if folder.is_dir()}
     if not names & {"training", "train"}:
         return load(None, args.limit), None
@@ -304,4 +305,7 @@ def _write(folder, table, explanation, best):
 
 
 if __name__ == "__main__":
+    # TensorFlow's notes on processors and on tracing would bury the table.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
     sys.exit(main())
