@@ -294,6 +294,42 @@ class StoredImages:
         return np.asarray(self[:], dtype=dtype)
 
 
+class JoinedImages:
+    """Two sets of images as one, read where they are.
+
+    Parameters
+    ----------
+    first, second : array-like of shape (n, ...)
+        Images of one and the same shape.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skkd._images import JoinedImages
+    >>> JoinedImages(np.zeros((3, 2, 2, 1)), np.ones((4, 2, 2, 1)))[np.array([5, 0])].ravel()
+    array([1., 1., 1., 1., 0., 0., 0., 0.])
+    """
+
+    def __init__(self, first, second):
+        self.first = first
+        self.second = second
+        self.shape = (len(first) + len(second), *first.shape[1:])
+        self.dtype = np.result_type(first.dtype, second.dtype)
+
+    def __len__(self):
+        return self.shape[0]
+
+    def __getitem__(self, rows):
+        rows = np.asarray(rows)
+        in_first = rows < len(self.first)
+        images = np.empty((len(rows), *self.shape[1:]), dtype=self.dtype)
+        if in_first.any():
+            images[in_first] = self.first[rows[in_first]]
+        if not in_first.all():
+            images[~in_first] = self.second[rows[~in_first] - len(self.first)]
+        return images
+
+
 def as_images(X, *, image_size=None, color_mode=None):
     """Turn what a user calls X into something with shape, dtype, length and rows.
 

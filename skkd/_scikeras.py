@@ -28,7 +28,10 @@ def _keras_left_as_it_is():
 
 
 with _keras_left_as_it_is():
+    from scikeras.utils.random_state import tensorflow_random_state as seeded
     from scikeras.wrappers import BaseWrapper
+
+__all__ = ["NetworkTrainer", "seeded"]
 
 
 class EpochSeeds(keras.callbacks.Callback):
@@ -89,6 +92,7 @@ class NetworkTrainer(BaseWrapper):
         if self.initialized_:
             self._initialize_callbacks()
         first_epoch = self.current_epoch
+        batches.start(first_epoch)
         try:
             self.fit(
                 batches,

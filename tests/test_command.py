@@ -20,9 +20,7 @@ SMALL = ["--image-size", "32", "--epochs", "1", "--alpha", "0.5", "--temperature
 
 
 @pytest.mark.parametrize("split_folders", [False, True])
-def test_a_folder_of_images_becomes_a_table_pictures_and_a_student(
-    tmp_path, capsys, split_folders
-):
+def test_a_folder_of_images_becomes_a_table_pictures_and_a_student(tmp_path, capsys, split_folders):
     data = tmp_path / "data"
     if split_folders:
         write_images(data / "Training", 60)

@@ -1,17 +1,25 @@
 """A classifier that learns from labels and from a teacher."""
 
+import warnings
+from functools import partial
 from numbers import Real
 from os import PathLike
 
+import joblib
 import keras
 import numpy as np
 from scipy.special import softmax
-from sklearn.utils._param_validation import HasMethods, Interval
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
+from sklearn.utils.validation import check_array, check_is_fitted
 
-from skkd.distillation._losses import DistillationLoss
-from skkd.distillation._teachers import is_teacher, ready_teacher, teacher_logits
-from skkd.models._classifier import NetworkClassifier
+from skkd._images import JoinedImages
+from skkd._scikeras import seeded
+from skkd.distillation._cache import ask_once
+from skkd.distillation._hints import Hints, with_hints, without_hints
+from skkd.distillation._losses import SOFT_LOSSES, DistillationLoss
+from skkd.distillation._teachers import as_teachers, average_logits, log_of, match_classes
+from skkd.models._classifier import Lessons, NetworkClassifier
+from skkd.models._layers import probability_model
 
 
 class KDClassifier(NetworkClassifier):
@@ -23,19 +31,59 @@ class KDClassifier(NetworkClassifier):
 
     Parameters
     ----------
-    teacher : keras.Model, path, scikit-learn classifier or None, default=None
-        A trained model ending in softmax or logits, fed the same raw images as the student, whose
-        outputs stand for the class labels in sorted order; the path of one saved as ``.keras`` or
-        ``.h5``; or a scikit-learn classifier, which is cloned and fitted on the same images
-        (wrap a fitted one in ``sklearn.frozen.FrozenEstimator`` to keep it). Images are resized
-        and converted between grey and RGB for a Keras teacher that needs it. None trains without
-        a teacher; `alpha` and `temperature` then play no part.
+    teacher : keras.Model, path, scikit-learn classifier, callable, list of these or None, \
+            default=None
+        Whom the student learns from; it sees the same raw images, and is left as it is.
+
+        - A trained Keras model, or the path of one saved whole. Images are resized and converted
+          between grey and RGB if it needs that.
+        - A scikit-learn classifier, which is cloned and fitted on the same images, flattened if
+          it takes tables only. Wrap a fitted one in ``sklearn.frozen.FrozenEstimator`` to keep it.
+        - A function from a batch of images to logits. In one process it is taken to give the
+          same answers as long as it is the same object.
+        - A list of teachers, whose probabilities are averaged at the temperature.
+        - None trains without a teacher; `alpha` and `temperature` then play no part.
     student : str, network object, keras.Model or callable, default="auto"
         The student's architecture, as `network` in `NetworkClassifier`.
     alpha : float, default=0.5
-        Weight of the hard loss, in [0, 1].
+        Weight of the hard loss, in [0, 1]. With 1 the student trains on labels alone, with 0 on
+        the teacher's outputs alone.
     temperature : float, default=4.0
         Divides the logits of both sides in the soft loss; greater than 0.
+    soft_loss : {"kl", "standardized", "dkd", "dist", "literal"} or callable, default="kl"
+        How the student's logits are compared with the teacher's.
+
+        - "kl": Hinton's divergence of softened probabilities, times the squared temperature.
+        - "standardized": the same of logits brought to mean 0 and deviation 1 [3]_; try
+          temperature=2 and alpha=0.1.
+        - "dkd": decoupled, for three classes or more [4]_.
+        - "dist": correlations within images and within classes [5]_.
+        - "literal": Eq. 2 of [2]_ as printed. No student stands in it, so its gradient is zero.
+        - A function ``(one_hot, teacher_logits, student_logits, temperature, sample_weight)`` of
+          Keras operations that returns one value an image.
+    hints : dict of str to str, default=None
+        Feature distillation: name of a layer of the teacher (a Keras model) to the name of the
+        student's layer whose features are to be like it. Where channels differ a 1x1 convolution
+        is learned in between, which is no part of the student; where sizes differ the teacher's
+        features are resized. They are computed once and kept in memory.
+    hint_weight : float, default=1.0
+        Weight of the hint loss, 0 or more.
+    hint_loss : {"mse", "attention"}, default="mse"
+        Compare features [6]_, or maps of their mean squares over channels [7]_.
+    teacher_classes : array-like of shape (n_outputs,), default=None
+        Class label of each output of a Keras model or function. None: the labels of y, sorted.
+        scikit-learn classifiers know their own. Outputs for other classes are left out.
+    teacher_outputs : {"auto", "logits", "probabilities"}, default="auto"
+        What a Keras model or function gives; "auto" goes by a model's last activation.
+    teacher_weights : array-like of shape (n_teachers,), default=None
+        Weights of several teachers; None weighs them alike.
+    unlabeled_ratio : float, default=None
+        With ``fit(..., X_unlabeled=U)``, unlabelled images for each labelled one in a batch,
+        greater than 0. None keeps the proportion they have altogether.
+    memory : str, path, joblib.Memory or None, default=None
+        Folder in which Keras models' and functions' outputs are kept, by the content of each
+        image, for later fits and other processes. None keeps them in this process. Either way a
+        grid search asks the teacher about each image once.
     optimizer : str or keras.optimizers.Optimizer, default="adam"
         Name of a Keras optimizer, or one whose configuration is copied for every fit.
     learning_rate : float or keras.optimizers.schedules.LearningRateSchedule, default=1e-3
@@ -72,7 +120,7 @@ class KDClassifier(NetworkClassifier):
     ----------
     student_ : keras.Model
         The trained student, from raw images to class probabilities; the same as ``model_``.
-    teacher_ : keras.Model or classifier
+    teacher_ : keras.Model, classifier, callable or list of these
         The teacher, loaded or fitted; absent without one.
     classes_ : ndarray of shape (n_classes,)
         Class labels, in the order of the outputs.
@@ -94,6 +142,11 @@ class KDClassifier(NetworkClassifier):
     .. [1] G. Hinton, O. Vinyals and J. Dean, "Distilling the knowledge in a neural network", 2015.
     .. [2] A. Chaddad et al., "Knowledge distillation and feature map visualization for medical
        image analysis", 2025.
+    .. [3] S. Sun et al., "Logit standardization in knowledge distillation", CVPR 2024.
+    .. [4] B. Zhao et al., "Decoupled knowledge distillation", CVPR 2022.
+    .. [5] T. Huang et al., "Knowledge distillation from a stronger teacher", NeurIPS 2022.
+    .. [6] A. Romero et al., "FitNets: hints for thin deep nets", ICLR 2015.
+    .. [7] S. Zagoruyko and N. Komodakis, "Paying more attention to attention", ICLR 2017.
 
     Examples
     --------
@@ -113,10 +166,28 @@ class KDClassifier(NetworkClassifier):
 
     _parameter_constraints: dict = {
         **NetworkClassifier._parameter_constraints,
-        "teacher": [str, PathLike, keras.Model, HasMethods("fit"), None],
+        "teacher": [
+            str,
+            PathLike,
+            keras.Model,
+            HasMethods("fit"),
+            callable,
+            list,
+            tuple,
+            None,
+        ],
         "student": NetworkClassifier._parameter_constraints["network"],
         "alpha": [Interval(Real, 0, 1, closed="both")],
         "temperature": [Interval(Real, 0, None, closed="neither")],
+        "soft_loss": [StrOptions(set(SOFT_LOSSES)), callable],
+        "hints": [dict, None],
+        "hint_weight": [Interval(Real, 0, None, closed="left")],
+        "hint_loss": [StrOptions({"mse", "attention"})],
+        "teacher_classes": ["array-like", None],
+        "teacher_outputs": [StrOptions({"auto", "logits", "probabilities"})],
+        "teacher_weights": ["array-like", None],
+        "unlabeled_ratio": [Interval(Real, 0, None, closed="neither"), None],
+        "memory": [str, PathLike, joblib.Memory, None],
     }
     _parameter_constraints.pop("network")
 
@@ -129,6 +200,15 @@ class KDClassifier(NetworkClassifier):
         student="auto",
         alpha=0.5,
         temperature=4.0,
+        soft_loss="kl",
+        hints=None,
+        hint_weight=1.0,
+        hint_loss="mse",
+        teacher_classes=None,
+        teacher_outputs="auto",
+        teacher_weights=None,
+        unlabeled_ratio=None,
+        memory=None,
         optimizer="adam",
         learning_rate=1e-3,
         batch_size=32,
@@ -148,6 +228,15 @@ class KDClassifier(NetworkClassifier):
         self.student = student
         self.alpha = alpha
         self.temperature = temperature
+        self.soft_loss = soft_loss
+        self.hints = hints
+        self.hint_weight = hint_weight
+        self.hint_loss = hint_loss
+        self.teacher_classes = teacher_classes
+        self.teacher_outputs = teacher_outputs
+        self.teacher_weights = teacher_weights
+        self.unlabeled_ratio = unlabeled_ratio
+        self.memory = memory
         self.optimizer = optimizer
         self.learning_rate = learning_rate
         self.batch_size = batch_size
@@ -168,6 +257,65 @@ class KDClassifier(NetworkClassifier):
         """keras.Model: the trained student, from raw images to class probabilities."""
         return self.model_
 
+    def fit(
+        self,
+        X,
+        y,
+        sample_weight=None,
+        *,
+        teacher_logits=None,
+        teacher_proba=None,
+        X_unlabeled=None,
+    ):
+        """Train the student.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, height, width[, channels]) or (n, n_features), or paths
+            Images, a table, or n paths of image files.
+        y : array-like of shape (n,)
+            Class labels, numbers or strings.
+        sample_weight : array-like of shape (n,), default=None
+            Weight of each image in the whole loss; images of weight 0 are left out.
+        teacher_logits : array-like of shape (n, n_outputs), default=None
+            What the teacher says about X, if it was asked elsewhere. scikit-learn's searches take
+            the rows of each fold.
+        teacher_proba : array-like of shape (n, n_outputs), default=None
+            The same as probabilities.
+        X_unlabeled : like X, of any length, default=None
+            Images nobody labelled: the student learns from the teacher on them too, by the soft
+            loss and the hints alone. scikit-learn's searches pass it whole, as long as its length
+            differs from X's.
+
+        Returns
+        -------
+        self : KDClassifier
+            The fitted classifier.
+        """
+        self._validate_params()
+        again = self.warm_start and hasattr(self, "model_")
+        images, y, sample_weight = self._check_training_data(X, y, sample_weight, reset=not again)
+        self._check_classes(np.unique(y), reset=not again)
+        if teacher_logits is not None and teacher_proba is not None:
+            raise ValueError("give teacher_logits or teacher_proba, not both")
+        given = None
+        if teacher_logits is not None:
+            given = check_array(teacher_logits, dtype=np.float32, input_name="teacher_logits")
+        elif teacher_proba is not None:
+            given = log_of(check_array(teacher_proba, input_name="teacher_proba"))
+        unlabeled = None
+        if X_unlabeled is not None:
+            unlabeled = self._check_images(X_unlabeled, reset=False)
+        return self._train(
+            images,
+            y,
+            sample_weight,
+            again=again,
+            epochs=self.epochs,
+            given_logits=given,
+            unlabeled=unlabeled,
+        )
+
     def teacher_predict_proba(self, X):
         """Return the probability of each class according to the teacher.
 
@@ -183,22 +331,133 @@ class KDClassifier(NetworkClassifier):
         """
         check_is_fitted(self, "teacher_")
         images = self._check_images(X, reset=False)
-        logits = teacher_logits(self.teacher_, images, self.classes_, self.batch_size)
+        logits = self._ask_teachers(images, np.arange(len(images)), temperature=1.0)
         return softmax(logits.astype(np.float64), axis=1)
 
-    def _make_targets(self, images, y, hard):
-        if self.teacher is None:
-            return hard
-        if not is_teacher(self.teacher):
-            raise ValueError(
-                "teacher must be a keras.Model, the path of one, a scikit-learn classifier or "
-                f"None; got {self.teacher!r}"
-            )
-        self.teacher_ = ready_teacher(self.teacher, images, y)
-        logits = teacher_logits(self.teacher_, images, self.classes_, self.batch_size)
-        return np.concatenate([hard, logits], axis=1)
+    def agreement_score(self, X):
+        """Return how often student and teacher predict the same class.
 
-    def _make_loss(self):
-        if self.teacher is None:
-            return super()._make_loss()
-        return DistillationLoss(self.alpha, self.temperature)
+        Parameters
+        ----------
+        X : array-like of shape (n, height, width[, channels]) or (n, n_features), or paths
+            Images, a table, or n paths of image files.
+
+        Returns
+        -------
+        agreement : float
+            Share of images, in [0, 1].
+        """
+        taught = self.classes_[self.teacher_predict_proba(X).argmax(axis=1)]
+        return float(np.mean(self.predict(X) == taught))
+
+    def _make_lessons(
+        self, images, y, hard, sample_weight, network, given_logits=None, unlabeled=None
+    ):
+        self._check_lessons(given_logits, unlabeled, n_images=len(images))
+        if self.teacher is not None and (network or not hasattr(self, "_teachers")):
+            rows = np.flatnonzero(sample_weight)
+            self._teachers = as_teachers(
+                self.teacher, images, y, rows, self.teacher_classes, self.teacher_outputs
+            )
+            sources = [teacher.source for teacher in self._teachers]
+            self.teacher_ = sources if isinstance(self.teacher, list | tuple) else sources[0]
+        if self.teacher is None and given_logits is None:
+            return super()._make_lessons(images, y, hard, sample_weight, network)
+        n_labeled, mixing = len(images), {}
+        if unlabeled is not None:
+            images = JoinedImages(images, unlabeled)
+            n_new = len(unlabeled)
+            hard = np.concatenate([hard, np.zeros((n_new, hard.shape[1]), hard.dtype)])
+            sample_weight = np.concatenate([sample_weight, np.ones(n_new, sample_weight.dtype)])
+            mixing = {
+                "extra_rows": np.arange(n_labeled, len(images)),
+                "extra_ratio": self.unlabeled_ratio,
+            }
+        soft = np.zeros_like(hard)
+        if self.alpha < 1:
+            # Images of weight 0 are not trained on, so nobody is asked about them.
+            asked = np.flatnonzero(sample_weight)
+            if given_logits is not None:
+                soft[:n_labeled] = match_classes(given_logits, self.teacher_classes, self.classes_)
+                asked = asked[asked >= n_labeled]
+            if len(asked):
+                soft[asked] = self._ask_teachers(images, asked, self.temperature)
+        targets = [hard, soft, sample_weight[:, None]]
+        sizes = ()
+        if self.hints:
+            if network:
+                self._hints = self._make_hints(network)
+                network = partial(with_hints, network, **self._hints.attachment)
+            sizes = self._hints.sizes
+            targets.append(self._hints.targets(images, self.batch_size))
+        loss = DistillationLoss(
+            len(self.classes_),
+            self.alpha,
+            self.temperature,
+            self.soft_loss,
+            hint_sizes=sizes,
+            hint_weight=self.hint_weight,
+        )
+        return Lessons(
+            images, np.concatenate(targets, axis=1), sample_weight, loss, network, mixing
+        )
+
+    def _check_lessons(self, given_logits, unlabeled, n_images):
+        if given_logits is not None and len(given_logits) != n_images:
+            raise ValueError(
+                f"teacher_logits or teacher_proba has {len(given_logits)} rows, but X has "
+                f"{n_images} images"
+            )
+        if unlabeled is not None:
+            if self.teacher is None:
+                raise ValueError(
+                    "X_unlabeled needs a teacher to say what is in the images: give one to "
+                    f"{type(self).__name__}"
+                )
+            if self.alpha == 1 and not self.hints:
+                raise ValueError("X_unlabeled has no effect with alpha=1; set alpha below 1")
+            if self.soft_loss in ("dkd", "literal"):
+                raise ValueError(f"soft_loss={self.soft_loss!r} needs labels; X_unlabeled has none")
+        elif self.unlabeled_ratio is not None:
+            raise ValueError("unlabeled_ratio has no effect without fit(..., X_unlabeled=...)")
+        if len(self.classes_) == 2:
+            if self.soft_loss == "dkd":
+                raise ValueError(
+                    "soft_loss='dkd' compares the classes other than the true one, of which two "
+                    "classes leave a single one; use 'kl'"
+                )
+            if self.soft_loss == "dist":
+                warnings.warn(
+                    "soft_loss='dist': two probabilities of one image always correlate to 1 or -1,"
+                    " so its first term says little about two classes; consider 'kl'",
+                    stacklevel=5,
+                )
+
+    def _ask_teachers(self, images, rows, temperature):
+        """Return the logits of all teachers together, classes matched."""
+        members = [
+            match_classes(
+                ask_once(teacher, images, rows, self.batch_size, self.memory),
+                teacher.labels,
+                self.classes_,
+            )
+            for teacher in self._teachers
+        ]
+        return average_logits(members, self.teacher_weights, temperature)
+
+    def _make_hints(self, network):
+        if self.teacher is None or not isinstance(self.teacher_, keras.Model):
+            raise ValueError(
+                "hints need a teacher that is one keras.Model, or the path of one; got "
+                f"{self.teacher!r}"
+            )
+        # Making a network draws random weights; nobody else's random numbers must move.
+        with seeded(0):
+            student = network()
+        return Hints(self.hints, self.hint_loss, self._teachers[0].network, student)
+
+    def _attach_models(self):
+        super()._attach_models()
+        if self.hints:
+            self._logits_model = without_hints(self._trainer.model_)
+            self.model_ = probability_model(self._logits_model)

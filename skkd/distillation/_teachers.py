@@ -1,13 +1,17 @@
 """Whatever a user calls a teacher, as something that turns images into logits."""
 
+import hashlib
 from os import PathLike
 from pathlib import Path
 
+import joblib
 import keras
 import numpy as np
+from scipy.special import log_softmax, logsumexp
 from sklearn.base import clone, is_classifier
 from sklearn.utils import get_tags
 
+from skkd.models import NetworkClassifier
 from skkd.models._batches import Batches
 from skkd.models._layers import TINY, check_built, logits_model
 
@@ -18,96 +22,305 @@ def load_teacher(path):
     Parameters
     ----------
     path : str or path
-        A ``.keras`` or ``.h5`` file.
+        A ``.keras`` or ``.h5`` file that holds a whole model, not its weights alone.
 
     Returns
     -------
     model : keras.Model
         Not compiled: a teacher is not trained, and its losses may be unknown here.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If it is not a Keras model.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from skkd import MLP
+    >>> from skkd.distillation import load_teacher
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "teacher.keras"
+    ...     MLP(hidden=(4,)).build((3,), n_classes=2).save(path)
+    ...     load_teacher(path).output_shape
+    (None, 2)
     """
-    if not Path(path).is_file():
+    path = Path(path)
+    if not path.is_file():
         raise FileNotFoundError(f"teacher: there is no file {str(path)!r}")
+    if path.name.endswith(".weights.h5"):
+        raise ValueError(
+            f"teacher: {str(path)!r} holds weights without the network they belong to; build the "
+            "network, read them with its load_weights, and pass the model"
+        )
     try:
         return keras.saving.load_model(path, compile=False)
-    except (ValueError, OSError, KeyError) as error:
+    except (ValueError, OSError, KeyError, TypeError) as error:
         raise ValueError(f"teacher: {str(path)!r} is not a Keras model: {error}") from error
 
 
-def ready_teacher(teacher, images, y):
-    """Return a teacher that can be asked.
+class KerasTeacher:
+    """A trained Keras model.
 
     Parameters
     ----------
-    teacher : keras.Model, path, or scikit-learn classifier
-        A path is read; a scikit-learn classifier is cloned and fitted on these images.
+    model : keras.Model
+        A functional or Sequential model, ending in logits, softmax or sigmoid. It is only read.
+    labels : array-like of shape (n_outputs,), default=None
+        Class label of each output. None: the class labels in sorted order.
+    outputs : {"auto", "logits", "probabilities"}, default="auto"
+        What the outputs are; "auto" goes by the activation of the last layer.
+    """
+
+    def __init__(self, model, labels=None, outputs="auto"):
+        check_built(model)
+        self.model = model
+        self.labels = labels
+        self.outputs = outputs
+        self.network = logits_model(model) if outputs == "auto" else model
+        self._taking = {}
+
+    identity = None
+
+    @property
+    def source(self):
+        """What the user knows as the teacher."""
+        return self.model
+
+    def fingerprint(self):
+        """Return a text that another network, or the same with other weights, does not have."""
+        digest = hashlib.blake2b(self.model.to_json().encode(), digest_size=16)
+        for weights in self.model.get_weights():
+            digest.update(np.ascontiguousarray(weights).tobytes())
+        return f"{digest.hexdigest()}-{self.outputs}"
+
+    def logits(self, images, rows, batch_size):
+        """Return the logits of some rows of images."""
+        shape = tuple(images.shape[1:])
+        if shape not in self._taking:
+            self._taking[shape] = taking(self.network, shape)
+        values = self._taking[shape].predict(
+            Batches(images, rows=rows, batch_size=batch_size), verbose=0
+        )
+        if self.outputs == "probabilities":
+            return log_of(values)
+        if values.ndim == 2 and values.shape[1] == 1:
+            # One sigmoid unit: softmax of (0, z) is (1 - sigmoid(z), sigmoid(z)).
+            return np.concatenate([np.zeros_like(values), values], axis=1)
+        return values
+
+
+class EstimatorTeacher:
+    """A fitted scikit-learn classifier.
+
+    Parameters
+    ----------
+    estimator : classifier
+        Fitted, with ``predict_proba`` or ``decision_function``.
+    kept : bool
+        Whether it was fitted before, and so may be met again.
+    """
+
+    def __init__(self, estimator, kept):
+        self.estimator = estimator
+        self.labels = estimator.classes_
+        self.kept = kept
+
+    identity = None
+
+    @property
+    def source(self):
+        """What the user knows as the teacher."""
+        return self.estimator
+
+    def fingerprint(self):
+        """Return a text that another estimator does not have, or None if it comes but once."""
+        return joblib.hash(self.estimator) if self.kept else None
+
+    def logits(self, images, rows, batch_size):
+        """Return log-probabilities, or else decision values, of some rows of images."""
+        parts = []
+        for start in range(0, len(rows), batch_size):
+            X = _as_taken_by(self.estimator, images, rows[start : start + batch_size])
+            if hasattr(self.estimator, "predict_proba"):
+                parts.append(log_of(self.estimator.predict_proba(X)))
+            else:
+                scores = np.asarray(self.estimator.decision_function(X), dtype=np.float32)
+                if scores.ndim == 1:
+                    scores = np.column_stack([np.zeros_like(scores), scores])
+                parts.append(scores)
+        return np.concatenate(parts)
+
+
+class CallableTeacher:
+    """A function from images to logits or probabilities.
+
+    Parameters
+    ----------
+    function : callable
+        ``(images) -> array of shape (n, n_outputs)``. With an attribute ``fingerprint``, a text
+        that another teacher does not have, its outputs can be kept on disk.
+    labels : array-like of shape (n_outputs,), default=None
+        Class label of each output. None: the class labels in sorted order.
+    outputs : {"auto", "logits", "probabilities"}, default="auto"
+        What it returns; "auto" takes it for logits, and refuses what looks like probabilities.
+    """
+
+    def __init__(self, function, labels=None, outputs="auto"):
+        self.function = function
+        self.labels = labels
+        self.outputs = outputs
+
+    @property
+    def identity(self):
+        """What is recognised while it lives, without a fingerprint."""
+        return self.function
+
+    @property
+    def source(self):
+        """What the user knows as the teacher."""
+        return self.function
+
+    def fingerprint(self):
+        """Return the function's own fingerprint, or None."""
+        own = getattr(self.function, "fingerprint", None)
+        return None if own is None else f"{own}-{self.outputs}"
+
+    def logits(self, images, rows, batch_size):
+        """Return the logits of some rows of images."""
+        batches = Batches(images, rows=rows, batch_size=batch_size)
+        values = [np.asarray(self.function(batches[i][0])) for i in range(len(batches))]
+        values = np.concatenate(values).astype(np.float32)
+        if self.outputs == "probabilities":
+            return log_of(values)
+        if self.outputs == "auto" and _look_like_probabilities(values):
+            raise ValueError(
+                "teacher: the function's outputs look like probabilities; set "
+                "teacher_outputs='probabilities', or 'logits' if they are not"
+            )
+        return values
+
+
+def as_teachers(teacher, images, y, rows, labels=None, outputs="auto"):
+    """Make ready whatever a user calls a teacher.
+
+    Parameters
+    ----------
+    teacher : keras.Model, path, scikit-learn classifier, callable, or list of these
+        A path is read; a scikit-learn classifier is cloned and fitted on these images, unless it
+        is a FrozenEstimator.
     images : array-like of shape (n, ...)
         Raw images or a table.
     y : ndarray of shape (n,)
         Class labels.
+    rows : ndarray of int
+        The rows a scikit-learn classifier is fitted on.
+    labels, outputs : see `KerasTeacher`
 
     Returns
     -------
-    teacher : keras.Model or classifier
-        The model or the fitted clone.
+    teachers : list of KerasTeacher, EstimatorTeacher or CallableTeacher
+        One for each member.
     """
+    if isinstance(teacher, list | tuple):
+        if not teacher:
+            raise ValueError("teacher must not be an empty list; pass None for no teacher")
+        return [as_teachers(member, images, y, rows, labels, outputs)[0] for member in teacher]
     if isinstance(teacher, str | PathLike):
-        return load_teacher(teacher)
+        teacher = load_teacher(teacher)
     if isinstance(teacher, keras.Model):
-        return teacher
-    teacher = clone(teacher)
-    return teacher.fit(_rows_for(teacher, images), y)
+        return [KerasTeacher(teacher, labels, outputs)]
+    if hasattr(teacher, "fit") and is_classifier(teacher):
+        fitted = clone(teacher)
+        kept = fitted is teacher
+        inner = getattr(fitted, "estimator", None) if kept else None
+        if isinstance(inner, NetworkClassifier):
+            return [KerasTeacher(inner.model_, inner.classes_)]
+        if not kept:
+            fitted.fit(_as_taken_by(fitted, images, rows), y[rows])
+        return [EstimatorTeacher(fitted, kept)]
+    if callable(teacher):
+        return [CallableTeacher(teacher, labels, outputs)]
+    raise ValueError(
+        "teacher must be a keras.Model, the path of one, a scikit-learn classifier, a callable, a "
+        f"list of these or None; got {teacher!r}"
+    )
 
 
-def teacher_logits(teacher, images, classes, batch_size):
-    """Ask a teacher.
+def match_classes(logits, labels, classes):
+    """Bring a teacher's logits into the order of the student's classes.
 
     Parameters
     ----------
-    teacher : keras.Model or fitted classifier
-        As `ready_teacher` returns it.
-    images : array-like of shape (n, ...)
-        Raw images or a table.
+    logits : ndarray of shape (n, n_outputs)
+        The teacher's logits.
+    labels : array-like of shape (n_outputs,) or None
+        Class label of each output; None: they are the student's classes.
     classes : ndarray of shape (n_classes,)
-        Sorted class labels, the order of the logits' columns.
-    batch_size : int
-        Images the teacher sees at a time.
+        The student's class labels.
 
     Returns
     -------
     logits : ndarray of shape (n, n_classes), float32
-        The teacher's logits.
+        Outputs for classes that the student does not know are left out.
     """
-    if isinstance(teacher, keras.Model):
-        logits = _keras_logits(teacher, images, batch_size)
-    else:
-        logits = _estimator_logits(teacher, _rows_for(teacher, images))
-    if logits.shape != (len(images), len(classes)):
+    if logits.ndim != 2 or logits.shape[1] != len(classes if labels is None else labels):
+        expected = f"y has {len(classes)} classes" if labels is None else f"{len(labels)} labels"
         raise ValueError(
-            f"the teacher gives outputs of shape {logits.shape[1:]}, but y has {len(classes)} "
-            f"classes: {classes.tolist()}"
+            f"the teacher's outputs have shape {logits.shape}, but {expected}: "
+            f"{np.asarray(classes if labels is None else labels).tolist()}; set teacher_classes to "
+            "the label of each output, in their order"
         )
     if not np.isfinite(logits).all():
         bad = int(np.count_nonzero(~np.isfinite(logits).all(axis=1)))
         raise ValueError(
             f"the teacher's output is NaN or infinite for {bad} of {len(logits)} images"
         )
-    return logits
+    if labels is not None:
+        position = {label: number for number, label in enumerate(np.asarray(labels).tolist())}
+        missing = [label for label in classes.tolist() if label not in position]
+        if missing:
+            raise ValueError(
+                f"the teacher does not know the classes {missing}; it knows {sorted(position)}"
+            )
+        logits = logits[:, [position[label] for label in classes.tolist()]]
+    return logits.astype(np.float32)
 
 
-def is_teacher(teacher):
-    """Whether something can teach."""
-    return isinstance(teacher, str | PathLike | keras.Model) or (
-        hasattr(teacher, "fit") and is_classifier(teacher)
-    )
+def average_logits(members, weights, temperature):
+    """Average several teachers' softened probabilities.
+
+    Parameters
+    ----------
+    members : list of ndarray of shape (n, n_classes)
+        Each teacher's logits, classes matched.
+    weights : array-like of shape (n_teachers,), default=None
+        Their weights; None weighs them alike.
+    temperature : float
+        The temperature at which probabilities are averaged.
+
+    Returns
+    -------
+    logits : ndarray of shape (n, n_classes), float32
+        ``T log(p)`` for the averaged p, so that softmax(logits / T) is p.
+    """
+    if len(members) == 1:
+        return members[0]
+    weights = np.ones(len(members)) if weights is None else np.asarray(weights, dtype=float)
+    if weights.shape != (len(members),) or not (weights >= 0).all() or weights.sum() == 0:
+        raise ValueError(
+            f"teacher_weights must be {len(members)} numbers, none negative and not all zero; got "
+            f"{weights.tolist()}"
+        )
+    log_p = log_softmax(np.stack(members).astype(float) / temperature, axis=2)
+    shares = (weights / weights.sum())[:, None, None]
+    return (temperature * logsumexp(log_p, axis=0, b=shares)).astype(np.float32)
 
 
-def _keras_logits(model, images, batch_size):
-    check_built(model)
-    converted = _convert_images(logits_model(model), images.shape[1:])
-    return converted.predict(Batches(images, batch_size=batch_size), verbose=0)
-
-
-def _convert_images(model, image_shape):
+def taking(model, image_shape):
     """Put the layers before a model that turn images of a shape into what it takes."""
     wanted = tuple(model.input_shape[1:])
     if len(wanted) != len(image_shape):
@@ -130,16 +343,19 @@ def _convert_images(model, image_shape):
     return keras.Model(inputs, model(x))
 
 
-def _rows_for(estimator, images):
-    """Return images as the estimator takes them: flattened if it takes tables only."""
+def _as_taken_by(estimator, images, rows):
+    """Return rows of images as an estimator takes them: flattened if it takes tables only."""
     tags = get_tags(estimator).input_tags
-    takes_images = tags.three_d_array or not tags.two_d_array
-    images = np.asarray(images[np.arange(len(images))])
-    return images if takes_images or images.ndim == 2 else images.reshape(len(images), -1)
+    taken = np.asarray(images[rows])
+    if taken.ndim == 2 or tags.three_d_array or not tags.two_d_array:
+        return taken
+    return taken.reshape(len(taken), -1)
 
 
-def _estimator_logits(estimator, rows):
-    if hasattr(estimator, "predict_proba"):
-        return np.log(np.maximum(estimator.predict_proba(rows), TINY)).astype(np.float32)
-    scores = np.asarray(estimator.decision_function(rows), dtype=np.float32)
-    return np.column_stack([np.zeros_like(scores), scores]) if scores.ndim == 1 else scores
+def log_of(probabilities):
+    """Return finite logarithms: equal to logits up to a constant that softmax ignores."""
+    return np.log(np.maximum(probabilities, TINY)).astype(np.float32)
+
+
+def _look_like_probabilities(values):
+    return bool((values >= 0).all() and np.allclose(values.sum(axis=-1), 1, atol=1e-3))

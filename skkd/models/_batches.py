@@ -20,13 +20,17 @@ class Batches(keras.utils.PyDataset):
         Weight of each image in the loss.
     rows : ndarray of int, default=None
         The rows to take from all of these. None takes every one, in order.
+    extra_rows : ndarray of int, default=None
+        Rows of a second kind, such as images nobody labelled. Every batch then mixes both kinds,
+        and an epoch takes each row at least once; the rarer kind comes round again.
+    extra_ratio : float, default=None
+        Rows of the second kind for each of the first in a batch. None keeps the proportion they
+        have altogether.
     batch_size : int, default=32
-        Images in a batch; the last batch may be smaller.
+        Images in a batch, of both kinds together; the last batch may be smaller.
     seed : int, default=None
         Shuffle anew in every epoch. The order depends on the seed and the epoch's number alone,
         so training that stops and resumes sees the same batches. None keeps the order given.
-    first_epoch : int, default=0
-        Number of the first epoch this object will be used for.
     """
 
     def __init__(
@@ -36,27 +40,51 @@ class Batches(keras.utils.PyDataset):
         sample_weight=None,
         *,
         rows=None,
+        extra_rows=None,
+        extra_ratio=None,
         batch_size=32,
         seed=None,
-        first_epoch=0,
     ):
         super().__init__()
         self.images = images
         self.targets = targets
         self.sample_weight = sample_weight
         self.rows = np.arange(len(images)) if rows is None else rows
+        self.extra_rows = extra_rows
+        if extra_rows is not None:
+            ratio = len(extra_rows) / len(self.rows) if extra_ratio is None else extra_ratio
+            # At least one of each kind, or the batch would not mix.
+            n_first = min(max(round(batch_size / (1 + ratio)), 1), max(batch_size - 1, 1))
+            self._n_of_each = n_first, max(batch_size - n_first, 1)
+            batch_size = sum(self._n_of_each)
         self.batch_size = batch_size
         self.seed = seed
-        self.epoch = first_epoch
+        self.start(epoch=0)
+
+    def start(self, epoch):
+        """Draw the order of an epoch, from which training will go on."""
+        self.epoch = epoch
         self._order = self._epoch_order()
 
     def _epoch_order(self):
         if self.seed is None:
             return self.rows
-        return np.random.default_rng([self.seed, self.epoch]).permutation(self.rows)
+        rng = np.random.default_rng([self.seed, self.epoch])
+        if self.extra_rows is None:
+            return rng.permutation(self.rows)
+        kinds = (self.rows, self.extra_rows)
+        n_batches = max(
+            math.ceil(len(rows) / n) for rows, n in zip(kinds, self._n_of_each, strict=True)
+        )
+        mixed = []
+        for rows, n in zip(kinds, self._n_of_each, strict=True):
+            rounds = math.ceil(n_batches * n / len(rows))
+            order = np.concatenate([rng.permutation(rows) for _ in range(rounds)])
+            mixed.append(order[: n_batches * n].reshape(n_batches, n))
+        return np.concatenate(mixed, axis=1).ravel()
 
     def __len__(self):
-        return math.ceil(len(self.rows) / self.batch_size)
+        return math.ceil(len(self._order) / self.batch_size)
 
     def __getitem__(self, index):
         rows = self._order[index * self.batch_size : (index + 1) * self.batch_size]
@@ -71,5 +99,4 @@ class Batches(keras.utils.PyDataset):
 
     def on_epoch_end(self):
         """Draw the next epoch's order."""
-        self.epoch += 1
-        self._order = self._epoch_order()
+        self.start(self.epoch + 1)

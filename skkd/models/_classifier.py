@@ -1,6 +1,7 @@
 """A plain Keras classifier for scikit-learn."""
 
 from copy import deepcopy
+from dataclasses import dataclass, field
 from functools import partial
 from numbers import Integral, Real
 
@@ -23,18 +24,80 @@ from sklearn.utils.validation import (
 from skkd._images import ImagePaths, StoredImages, as_images
 from skkd._scikeras import NetworkTrainer
 from skkd.models._batches import Batches
-from skkd.models._layers import flatten_graph, logits_model, probability_model
-from skkd.models._networks import ScratchNetwork, as_network, build_network
+from skkd.models._layers import probability_model
+from skkd.models._networks import ScratchNetwork, as_network, build_logits
+from skkd.models._normalization import mean_and_variance
 
 
 @keras.saving.register_keras_serializable("skkd")
-def accuracy(y_true, y_pred):
-    """Share of images whose largest logit is their class.
+class Accuracy(keras.metrics.MeanMetricWrapper):
+    """Share of labelled images whose largest logit is their class.
 
-    The first n_classes columns of the target hold the class; a teacher's outputs may follow.
+    Parameters
+    ----------
+    n_classes : int
+        The first columns of target and prediction, one for each class; more may follow. A row of
+        zeros is an image without a label, which does not count.
+    name : str, default="accuracy"
+        Name of the metric.
     """
-    n_classes = y_pred.shape[-1]
-    return keras.metrics.categorical_accuracy(y_true[:, :n_classes], y_pred)
+
+    def __init__(self, n_classes, name="accuracy", dtype=None):
+        super().__init__(keras.metrics.categorical_accuracy, name=name, dtype=dtype)
+        self.n_classes = n_classes
+
+    def update_state(self, y_true, y_pred, sample_weight=None):
+        """Take in a batch."""
+        y_true, y_pred = y_true[:, : self.n_classes], y_pred[:, : self.n_classes]
+        super().update_state(y_true, y_pred, sample_weight=keras.ops.sum(y_true, axis=-1))
+
+    def get_config(self):
+        """Return what ``from_config`` needs."""
+        return {"n_classes": self.n_classes, "name": self.name, "dtype": self.dtype}
+
+    @classmethod
+    def from_config(cls, config):
+        """Make the metric again."""
+        return cls(**config)
+
+
+@dataclass
+class Lessons:
+    """What a network is trained on, and how.
+
+    Attributes
+    ----------
+    images : array-like of shape (n, ...)
+        Images or rows of a table.
+    targets : ndarray of shape (n, n_targets), float32
+        The labels, one-hot, and after them whatever else the loss looks at.
+    sample_weight : ndarray of shape (n,), float32
+        Weights in the loss.
+    loss : keras.losses.Loss
+        Compares the network's output with the targets.
+    network : callable or None
+        Makes the network that is trained, where there is none yet.
+    mixing : dict
+        Options of the training batches.
+    """
+
+    images: object
+    targets: np.ndarray
+    sample_weight: np.ndarray
+    loss: keras.losses.Loss
+    network: object
+    mixing: dict = field(default_factory=dict)
+
+    def batches(self, rows, batch_size, **options):
+        """Return some rows as batches."""
+        return Batches(
+            self.images,
+            self.targets,
+            self.sample_weight,
+            rows=rows,
+            batch_size=batch_size,
+            **options,
+        )
 
 
 class NetworkClassifier(ClassifierMixin, BaseEstimator):
@@ -276,7 +339,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):
             )
         return images
 
-    def _train(self, images, y, sample_weight, again, epochs):
+    def _train(self, images, y, sample_weight, again, epochs, **teaching):
         seed = check_random_state(self.random_state).randint(2**31 - 1)
         labels = np.searchsorted(self.classes_, y)
         hard = np.eye(len(self.classes_), dtype=np.float32)[labels]
@@ -288,49 +351,53 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):
                 stratify=labels[rows],
                 random_state=seed,
             )
-        targets = self._make_targets(images, y, hard)
         if not again:
-            self._trainer = self._make_trainer(images, rows, sample_weight, seed)
-
-        def batches(rows, **kwargs):
-            return Batches(
-                images, targets, sample_weight, rows=rows, batch_size=self.batch_size, **kwargs
+            network = self._normalized_network(images, rows, sample_weight)
+        else:
+            network = None
+        lessons = self._make_lessons(images, y, hard, sample_weight, network, **teaching)
+        if not again:
+            self._trainer = NetworkTrainer(
+                lessons.network,
+                optimizer=self._make_optimizer(),
+                loss=lessons.loss,
+                metrics=[Accuracy(len(self.classes_))],
+                random_state=seed,
             )
-
         self._trainer.train(
-            batches(rows, seed=seed, first_epoch=self._trainer.current_epoch),
-            None if held_out is None else batches(held_out),
+            lessons.batches(rows, self.batch_size, seed=seed, **lessons.mixing),
+            None if held_out is None else lessons.batches(held_out, self.batch_size),
             epochs=epochs,
             callbacks=self._training_callbacks(),
             verbose=int(self.verbose),
         )
-        self.model_ = probability_model(self._trainer.model_)
+        self._attach_models()
         self.history_ = dict(self._trainer.history_)
         self.n_iter_ = self._trainer.current_epoch
         return self
 
-    def _make_trainer(self, images, rows, sample_weight, seed):
-        input_shape = images.shape[1:]
+    def _normalized_network(self, images, rows, sample_weight):
+        """Return a function that makes the network to train, from raw images to logits."""
+        input_shape = tuple(images.shape[1:])
         parameter = self._network_parameter
         network = as_network(getattr(self, parameter), input_shape, parameter)
         normalization = None
         if isinstance(network, ScratchNetwork):
-            mean, variance = _mean_and_variance(images, rows, sample_weight, self.batch_size)
+            mean, variance = mean_and_variance(images, rows, sample_weight, self.batch_size)
             normalization = {"mean": mean, "variance": variance}
-        return NetworkTrainer(
-            partial(
-                _build_logits,
-                network,
-                input_shape,
-                len(self.classes_),
-                normalization,
-                self.image_size,
-            ),
-            optimizer=self._make_optimizer(),
-            loss=self._make_loss(),
-            metrics=[accuracy],
-            random_state=seed,
+        return partial(
+            build_logits,
+            network,
+            input_shape,
+            len(self.classes_),
+            normalization=normalization,
+            image_size=self.image_size,
         )
+
+    def _attach_models(self):
+        """Make the models that predict from the one that is trained; they share its weights."""
+        self._logits_model = self._trainer.model_
+        self.model_ = probability_model(self._logits_model)
 
     def _make_optimizer(self):
         if isinstance(self.optimizer, str):
@@ -344,14 +411,12 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):
             )
         return type(self.optimizer).from_config(self.optimizer.get_config())
 
-    def _make_loss(self):
-        return keras.losses.CategoricalCrossentropy(
+    def _make_lessons(self, images, y, hard, sample_weight, network):
+        """Return what is trained on, and with which loss; ``network`` is None after the first."""
+        loss = keras.losses.CategoricalCrossentropy(
             from_logits=True, reduction="mean_with_sample_weight"
         )
-
-    def _make_targets(self, images, y, hard):
-        """Return what the loss compares the logits with; its first columns are ``hard``."""
-        return hard
+        return Lessons(images, hard, sample_weight, loss, network)
 
     def _training_callbacks(self):
         callbacks = list(self.callbacks or [])
@@ -414,7 +479,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):
         check_is_fitted(self)
         images = self._check_images(X, reset=False)
         batches = Batches(images, batch_size=self.batch_size)
-        return self._trainer.model_.predict(batches, verbose=0).astype(np.float64)
+        return self._logits_model.predict(batches, verbose=0).astype(np.float64)
 
     def __sklearn_tags__(self):
         """Say that images are welcome, besides tables."""
@@ -428,60 +493,29 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):
         scikit-learn would deep-copy a teacher for every candidate and fold.
         """
         copy = type(self)(
-            **{
-                name: value if isinstance(value, keras.Model) else clone(value, safe=False)
-                for name, value in self.get_params(deep=False).items()
-            }
+            **{name: _clone_parameter(value) for name, value in self.get_params(deep=False).items()}
         )
         if hasattr(self, "_metadata_request"):
             copy._metadata_request = deepcopy(self._metadata_request)
         return copy
 
     def __getstate__(self):
-        """Leave out the model with probabilities, which shares the trained model's weights."""
+        """Leave out the models that share the trained model's weights."""
         state = dict(super().__getstate__())
-        state.pop("model_", None)
+        for name in ("model_", "_logits_model"):
+            state.pop(name, None)
         return state
 
     def __setstate__(self, state):
-        """Make the model with probabilities again."""
+        """Make them again."""
         super().__setstate__(state)
         if "_trainer" in vars(self):
-            self.model_ = probability_model(self._trainer.model_)
+            self._attach_models()
 
 
-def _build_logits(network, input_shape, n_classes, normalization, image_size):
-    """Make the network that is trained: from raw images to logits."""
-    size = input_shape if image_size is None else (*image_size, *input_shape[2:])
-    if normalization is not None:
-        normalization = keras.layers.Normalization(name="normalization", **normalization)
-    model = logits_model(build_network(network, size, n_classes, normalization))
-    if size == tuple(input_shape):
-        return model
-    images = keras.Input(input_shape, name="raw_images")
-    resized = keras.layers.Resizing(*image_size, name="resizing")(images)
-    nested = flatten_graph(keras.Model(images, model(resized), name=model.name))
-    return nested.model(nested.outputs[0], name=model.name)
-
-
-def _mean_and_variance(images, rows, sample_weight, batch_size):
-    """Return the weighted mean and variance of each channel or column, over one pass."""
-    total, mean, squares = 0.0, 0.0, 0.0
-    for start in range(0, len(rows), batch_size):
-        taken = rows[start : start + batch_size]
-        values = np.asarray(images[taken], dtype=np.float64)
-        values = values.reshape(len(values), -1, values.shape[-1])
-        weights = sample_weight[taken].astype(np.float64)
-        batch_total = weights.sum()
-        batch_mean = np.average(values.mean(axis=1), axis=0, weights=weights)
-        deviations = np.square(values - batch_mean).mean(axis=1)
-        batch_squares = np.average(deviations, axis=0, weights=weights) * batch_total
-        # Chan et al.'s update: stable where a difference of sums of squares is not.
-        difference = batch_mean - mean
-        share = batch_total / (total + batch_total)
-        squares = squares + batch_squares + np.square(difference) * total * share
-        mean = mean + difference * share
-        total += batch_total
-    variance = squares / total
-    # A constant channel is only centred, as scikit-learn's StandardScaler does.
-    return mean, np.where(variance > 0, variance, 1.0)
+def _clone_parameter(value):
+    if isinstance(value, list | tuple):
+        return type(value)(_clone_parameter(item) for item in value)
+    # A deep copy of a teacher would be another teacher, to be asked all over again.
+    shared = isinstance(value, keras.Model) or (callable(value) and not hasattr(value, "fit"))
+    return value if shared else clone(value, safe=False)

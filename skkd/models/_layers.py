@@ -225,13 +225,14 @@ def head_activation(model):
 
 
 def logits_model(model):
-    """Return a model of the same layers that stops short of the final softmax.
+    """Return a model of the same layers that stops short of the final softmax or sigmoid.
 
     Parameters
     ----------
     model : keras.Model
-        A functional or Sequential classifier of shape (n, n_classes), ending in logits or in a
-        softmax, as a layer of its own or as a dense layer's activation. It is left as it is.
+        A functional or Sequential classifier of shape (n, n_classes), ending in logits, or in a
+        softmax or sigmoid that is a layer of its own or a dense layer's activation. It is left
+        as it is.
 
     Returns
     -------
@@ -243,10 +244,10 @@ def logits_model(model):
     name = _activation_name(layer)
     if name == "linear":
         logits = output
-    elif name != "softmax":
+    elif name not in ("softmax", "sigmoid"):
         raise ValueError(
-            f"model {model.name!r} ends in the activation {name!r}; a classifier of several "
-            "classes must end in softmax or in logits"
+            f"model {model.name!r} ends in the activation {name!r}; a classifier must end in "
+            "softmax, sigmoid or logits"
         )
     elif isinstance(layer, keras.layers.Softmax | keras.layers.Activation):
         logits = layer_input
@@ -254,6 +255,8 @@ def logits_model(model):
         logits = PreActivation(layer, name=f"{layer.name}_logits")(layer_input)
     else:
         logits = ops.log(ops.maximum(output, TINY))
+        if name == "sigmoid":
+            logits = logits - ops.log(ops.maximum(1.0 - output, TINY))
     return keras.Model(model_input, logits, name=f"{model.name}_logits")
 
 

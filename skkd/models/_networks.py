@@ -10,7 +10,7 @@ import numpy as np
 from keras import layers, ops
 from sklearn.base import BaseEstimator
 
-from skkd.models._layers import check_built, copy_architecture
+from skkd.models._layers import check_built, copy_architecture, flatten_graph, logits_model
 
 
 class ScratchNetwork(BaseEstimator):
@@ -400,6 +400,34 @@ def build_network(network, input_shape, n_classes, normalization=None):
             f"{n_classes} classes, so ({n_classes},) is needed"
         )
     return model
+
+
+def build_logits(network, input_shape, n_classes, *, normalization=None, image_size=None):
+    """Make the network that is trained: from raw images to logits.
+
+    Parameters
+    ----------
+    network, input_shape, n_classes : see `build_network`
+    normalization : dict, default=None
+        Mean and variance for a ScratchNetwork's first layer.
+    image_size : tuple of 2 int, default=None
+        Height and width to which a layer before the network resizes images of another size.
+
+    Returns
+    -------
+    model : keras.Model
+        Of shape (n, n_classes).
+    """
+    size = input_shape if image_size is None else (*image_size, *input_shape[2:])
+    if normalization is not None:
+        normalization = layers.Normalization(name="normalization", **normalization)
+    model = logits_model(build_network(network, size, n_classes, normalization))
+    if size == tuple(input_shape):
+        return model
+    images = keras.Input(input_shape, name="raw_images")
+    resized = layers.Resizing(*image_size, name="resizing")(images)
+    nested = flatten_graph(keras.Model(images, model(resized), name=model.name))
+    return nested.model(nested.outputs[0], name=model.name)
 
 
 def _application(name):

@@ -1,10 +1,13 @@
 import keras
 import numpy as np
 import pytest
+from keras import ops
 from scipy.special import log_softmax, softmax
-from scipy.stats import entropy
+from scipy.stats import entropy, pearsonr
 
-from skkd.distillation._losses import DistillationLoss, hard_loss, kl_loss
+from skkd.distillation._losses import SOFT_LOSSES, DistillationLoss, hard_loss, kl
+
+LABELS = np.eye(4, dtype="float32")[[0, 1, 2, 3, 0, 1, 2]]
 
 
 @pytest.fixture
@@ -13,30 +16,123 @@ def logits(rng):
     return rng.normal(0, 3, (2, 7, 4)).astype("float32")
 
 
+@pytest.fixture
+def weights(rng):
+    return rng.random(7).astype("float32") + 0.1
+
+
+def value(name, teacher, student, temperature=4.0, weights=None):
+    weights = np.ones(len(teacher), "float32") if weights is None else weights
+    loss = SOFT_LOSSES[name](LABELS, teacher, student, temperature, weights)
+    return ops.convert_to_numpy(loss)
+
+
+def divergence(teacher, student, temperature):
+    """T^2 KL by SciPy, in float64."""
+    p = softmax(teacher.astype(float) / temperature, axis=1)
+    q = softmax(student.astype(float) / temperature, axis=1)
+    return temperature**2 * entropy(p, q, axis=1)
+
+
 @pytest.mark.parametrize("temperature", [1.0, 4.0, 20.0])
 def test_kl_is_the_divergence_of_softened_probabilities_times_squared_temperature(
     logits, temperature
 ):
-    teacher, student = logits.astype(float)
-    p, q = softmax(teacher / temperature, axis=1), softmax(student / temperature, axis=1)
-    expected = temperature**2 * entropy(p, q, axis=1)
-    np.testing.assert_allclose(kl_loss(*logits, temperature), expected, rtol=2e-4)
+    expected = divergence(*logits, temperature)
+    np.testing.assert_allclose(value("kl", *logits, temperature), expected, rtol=1e-3)
 
 
-def test_kl_is_zero_for_equal_logits_and_ignores_their_shift(logits):
+@pytest.mark.parametrize("temperature", [1.0, 4.0])
+def test_standardized_is_kl_of_z_scores(logits, temperature):
+    teacher, student = (
+        (z - z.mean(axis=1, keepdims=True)) / z.std(axis=1, keepdims=True) for z in logits
+    )
+    expected = divergence(teacher, student, temperature)
+    np.testing.assert_allclose(value("standardized", *logits, temperature), expected, rtol=1e-3)
+
+
+@pytest.mark.parametrize("temperature", [1.0, 4.0])
+def test_dkd_is_the_divergence_of_the_target_and_8_times_that_among_the_others(logits, temperature):
+    expected = []
+    for one_hot, teacher, student in zip(LABELS, *logits.astype(float), strict=True):
+        target = int(one_hot.argmax())
+        p, q = softmax(teacher / temperature), softmax(student / temperature)
+        of_target = entropy([p[target], 1 - p[target]], [q[target], 1 - q[target]])
+        among_others = entropy(
+            softmax(np.delete(teacher, target) / temperature),
+            softmax(np.delete(student, target) / temperature),
+        )
+        expected.append(temperature**2 * (of_target + 8 * among_others))
+    np.testing.assert_allclose(value("dkd", *logits, temperature), expected, rtol=1e-3)
+
+
+def test_dist_is_one_minus_the_correlation_within_images_and_within_classes(logits):
+    p, q = softmax(logits.astype(float) / 2, axis=2)
+    within_images = [1 - pearsonr(a, b).statistic for a, b in zip(p, q, strict=True)]
+    within_classes = np.mean([1 - pearsonr(a, b).statistic for a, b in zip(p.T, q.T, strict=True)])
+    expected = 4 * (np.array(within_images) + within_classes)
+    np.testing.assert_allclose(value("dist", *logits, 2.0), expected, rtol=1e-3)
+
+
+def test_dist_weighs_the_images_of_a_batch(logits):
+    counts = np.array([1, 2, 0, 1, 3, 1, 1])
+    repeated = np.repeat(np.arange(7), counts)
+    p, q = softmax(logits[:, repeated].astype(float) / 2, axis=2)
+    within_classes = np.mean([1 - pearsonr(a, b).statistic for a, b in zip(p.T, q.T, strict=True)])
+    p, q = softmax(logits.astype(float) / 2, axis=2)
+    within_images = [1 - pearsonr(a, b).statistic for a, b in zip(p, q, strict=True)]
+    expected = 4 * (np.array(within_images) + within_classes)
+    got = value("dist", *logits, 2.0, counts.astype("float32"))
+    np.testing.assert_allclose(got, expected, rtol=1e-3)
+
+
+def test_literal_is_eq_2_as_printed(logits):
+    teacher = logits[0].astype(float)
+    expected = -(softmax(LABELS / 4.0, axis=1) * log_softmax(teacher / 4, axis=1)).sum(axis=1)
+    np.testing.assert_allclose(value("literal", *logits), expected, rtol=1e-4)
+
+
+def gradient(name, teacher, student, temperature=4.0):
+    """Central differences with respect to the student's logits, of the summed loss."""
+    step = 1e-2
+    result = np.empty_like(student)
+    for index in np.ndindex(*student.shape):
+        ends = []
+        for sign in (1, -1):
+            moved = student.copy()
+            moved[index] += sign * step
+            ends.append(value(name, teacher, moved, temperature).astype(float).sum())
+        result[index] = (ends[0] - ends[1]) / (2 * step)
+    return result
+
+
+def test_the_gradient_of_literal_is_zero_whatever_the_student_says(logits):
+    assert (gradient("literal", *logits) == 0).all()
+    assert np.abs(gradient("kl", *logits)).max() > 0.1
+
+
+@pytest.mark.parametrize("name", ["kl", "standardized", "dkd", "dist"])
+def test_a_soft_loss_is_zero_for_equal_sides_and_ignores_a_shift_of_logits(name, logits):
     teacher, student = logits
-    np.testing.assert_allclose(kl_loss(teacher, teacher + 5, 4.0), 0, atol=1e-5)
+    np.testing.assert_allclose(value(name, teacher, teacher + 5), 0, atol=1e-3)
+    shifted = value(name, teacher - 9, student + 3)
+    np.testing.assert_allclose(shifted, value(name, teacher, student), rtol=1e-3, atol=1e-4)
+
+
+def test_standardized_ignores_the_scale_of_logits_too(logits):
+    teacher, student = logits
     np.testing.assert_allclose(
-        kl_loss(teacher, student, 4.0), kl_loss(teacher - 9, student + 3, 4.0), rtol=1e-4
+        value("standardized", teacher, student),
+        value("standardized", 7 * teacher, student),
+        rtol=1e-3,
     )
 
 
 def test_kl_sees_a_difference_between_logits_that_are_all_negative(logits):
-    teacher, student = -10 - np.abs(logits)
-    assert (np.asarray(kl_loss(teacher, student, 4.0)) > 0).all()
+    assert (value("kl", *(-10 - np.abs(logits))) > 0.01).all()
 
 
-def test_the_gradient_of_kl_keeps_its_size_at_high_temperature(logits):
+def test_the_size_of_kl_stays_at_high_temperature(logits):
     # Hinton et al.: as T grows, T^2 KL tends to the mean squared difference of centred logits
     # over 2, whatever T is.
     teacher, student = logits.astype(float)
@@ -44,34 +140,56 @@ def test_the_gradient_of_kl_keeps_its_size_at_high_temperature(logits):
         student - student.mean(1, keepdims=True)
     )
     limit = np.square(difference).mean(axis=1) / 2
-    np.testing.assert_allclose(kl_loss(teacher, student, 300.0), limit, rtol=0.05)
+    np.testing.assert_allclose(value("kl", *logits, 100.0), limit, rtol=0.15)
 
 
-def test_the_loss_weighs_hard_and_soft_by_alpha_and_images_by_their_weights(logits, rng):
+@pytest.mark.parametrize("name", sorted(SOFT_LOSSES))
+def test_extreme_and_equal_logits_give_finite_losses(name):
+    extreme = np.array([[1e4, -1e4, 0, 3]] * 7, "float32")
+    equal = np.zeros((7, 4), "float32")
+    for teacher, student in [(extreme, extreme[:, ::-1]), (extreme, equal), (equal, extreme)]:
+        assert np.isfinite(value(name, teacher, student)).all()
+
+
+def test_the_loss_weighs_hard_and_soft_by_alpha_and_images_by_their_weights(logits, weights):
     teacher, student = logits
-    labels = np.eye(4, dtype="float32")[[0, 1, 2, 3, 0, 1, 2]]
-    weights = rng.random(7)
-    hard = -(labels * log_softmax(student.astype(float), axis=1)).sum(axis=1)
-    p, q = softmax(teacher.astype(float) / 3, axis=1), softmax(student.astype(float) / 3, axis=1)
-    each = 0.3 * hard + 0.7 * 9 * entropy(p, q, axis=1)
-    loss = DistillationLoss(alpha=0.3, temperature=3.0)
-    value = loss(np.concatenate([labels, teacher], axis=1), student, sample_weight=weights)
-    np.testing.assert_allclose(value, np.average(each, weights=weights), rtol=1e-4)
+    hard = -(LABELS * log_softmax(student.astype(float), axis=1)).sum(axis=1)
+    each = 0.3 * hard + 0.7 * divergence(teacher, student, 3.0)
+    loss = DistillationLoss(4, alpha=0.3, temperature=3.0)
+    target = np.concatenate([LABELS, teacher, weights[:, None]], axis=1)
+    got = loss(target, student, sample_weight=weights)
+    np.testing.assert_allclose(got, np.average(each, weights=weights), rtol=1e-4)
+
+
+def test_hints_add_the_mean_squared_difference_of_each_pair_of_features(logits, rng):
+    teacher, student = logits
+    wanted, given = rng.normal(size=(2, 7, 5)).astype("float32")
+    target = np.concatenate([LABELS, teacher, np.ones((7, 1), "float32"), wanted], axis=1)
+    prediction = np.concatenate([student, given], axis=1)
+    loss = DistillationLoss(4, 0.5, 4.0, hint_sizes=(2, 3), hint_weight=0.7)
+    plain = DistillationLoss(4, 0.5, 4.0).call(target, student)
+    squares = np.square(wanted - given)
+    expected = plain + 0.7 * (squares[:, :2].mean(axis=1) + squares[:, 2:].mean(axis=1))
+    np.testing.assert_allclose(loss.call(target, prediction), expected, rtol=1e-5)
 
 
 def test_at_its_ends_alpha_leaves_the_other_side_out_even_where_it_is_nan(logits):
     teacher, student = logits
-    labels = np.eye(4, dtype="float32")[[0, 1, 2, 3, 0, 1, 2]]
-    no_teacher = np.concatenate([labels, np.full((7, 4), np.nan, "float32")], axis=1)
-    no_labels = np.concatenate([np.full((7, 4), np.nan, "float32"), teacher], axis=1)
+    ones, nan = np.ones((7, 1), "float32"), np.full((7, 4), np.nan, "float32")
+    no_teacher = np.concatenate([LABELS, nan, ones], axis=1)
+    no_labels = np.concatenate([nan, teacher, ones], axis=1)
     np.testing.assert_array_equal(
-        DistillationLoss(1.0, 4.0).call(no_teacher, student), hard_loss(labels, student)
+        DistillationLoss(4, 1.0, 4.0).call(no_teacher, student), hard_loss(LABELS, student)
     )
     np.testing.assert_array_equal(
-        DistillationLoss(0.0, 4.0).call(no_labels, student), kl_loss(teacher, student, 4.0)
+        DistillationLoss(4, 0.0, 4.0).call(no_labels, student), value("kl", teacher, student)
     )
 
 
-def test_the_loss_can_be_saved_and_read():
-    loss = keras.losses.deserialize(keras.losses.serialize(DistillationLoss(0.2, 7.0)))
-    assert (loss.alpha, loss.temperature, loss.reduction) == (0.2, 7.0, "mean_with_sample_weight")
+@pytest.mark.parametrize("soft_loss", ["dist", kl])
+def test_the_loss_can_be_saved_and_read(soft_loss):
+    saved = keras.losses.serialize(DistillationLoss(3, 0.2, 7.0, soft_loss, (2,), 0.5))
+    loss = keras.losses.deserialize(saved)
+    assert (loss.n_classes, loss.alpha, loss.temperature) == (3, 0.2, 7.0)
+    assert (loss.soft_loss, loss.hint_sizes, loss.hint_weight) == (soft_loss, (2,), 0.5)
+    assert loss.reduction == "mean_with_sample_weight"

@@ -10,7 +10,7 @@ from sklearn.model_selection import GridSearchCV
 
 from skkd import MLP, FiveBlockCNN, NetworkClassifier
 from skkd.models._batches import Batches
-from skkd.models._classifier import _mean_and_variance
+from skkd.models._normalization import mean_and_variance
 
 
 def test_the_trained_model_gives_the_probabilities_of_predict_proba(trained, digits):
@@ -175,7 +175,7 @@ def test_mean_and_variance_are_the_weighted_ones_even_far_from_zero(rng):
     images = rng.normal(1e4, 1.0, (50, 4, 3, 2))
     weights = rng.integers(0, 4, 50).astype(np.float32)
     rows = np.flatnonzero(weights)
-    mean, variance = _mean_and_variance(images, rows, weights, batch_size=7)
+    mean, variance = mean_and_variance(images, rows, weights, batch_size=7)
     repeated = np.repeat(images, weights.astype(int), axis=0).reshape(-1, 2)
     np.testing.assert_allclose(mean, repeated.mean(axis=0), rtol=1e-12)
     np.testing.assert_allclose(variance, repeated.var(axis=0), rtol=1e-9)
@@ -189,7 +189,8 @@ def test_batches_show_every_row_once_in_an_order_of_seed_and_epoch_alone():
     batches.on_epoch_end()
     second = np.concatenate([batches[i][0] for i in range(len(batches))]).ravel()
     assert (first != second).any()
-    resumed = Batches(images, batch_size=4, rows=np.arange(1, 10), seed=1, first_epoch=1)
+    resumed = Batches(images, batch_size=4, rows=np.arange(1, 10), seed=1)
+    resumed.start(epoch=1)
     np.testing.assert_array_equal(resumed[0][0].ravel(), second[:4])
 
 

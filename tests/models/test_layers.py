@@ -95,7 +95,7 @@ def test_logits_survive_a_softmax_that_saturates(images):
 
 
 def test_another_activation_at_the_end_raises():
-    with pytest.raises(ValueError, match="'tanh'; a classifier of several classes must end"):
+    with pytest.raises(ValueError, match="'tanh'; a classifier must end"):
         logits_model(nested_model([layers.Dense(3, activation="tanh")]))
 
 

@@ -1,0 +1,241 @@
+"""What teachers have said about images, kept so that each image is taught once."""
+
+import contextlib
+import hashlib
+import sqlite3
+import warnings
+import zlib
+from collections import OrderedDict
+from pathlib import Path
+
+import joblib
+import keras
+import numpy as np
+
+# Digests looked up and logits kept in one transaction: small enough that an interrupted run
+# loses little, large enough that the transaction costs nothing.
+CHUNK = 512
+
+# Outputs of the last teachers that were asked, for every fit of the process.
+_MOST_TEACHERS = 16
+_in_memory = OrderedDict()
+
+
+def ask_once(teacher, images, rows, batch_size, memory=None):
+    """Ask a teacher about images, each distinct one once.
+
+    Parameters
+    ----------
+    teacher : KerasTeacher, EstimatorTeacher or CallableTeacher
+        The teacher.
+    images : array-like of shape (n, ...)
+        Raw images or a table.
+    rows : ndarray of int
+        The rows to ask about.
+    batch_size : int
+        Images the teacher sees at a time.
+    memory : path, joblib.Memory or None, default=None
+        Folder in which outputs are kept, shared by processes; None keeps them in this process.
+
+    Returns
+    -------
+    logits : ndarray of shape (n_rows, n_outputs), float32
+        The teacher's logits.
+    """
+    digests = image_digests(images, rows, batch_size)
+    answers = []
+
+    def ask(positions):
+        return teacher.logits(images, rows[positions], batch_size)
+
+    with _open_store(teacher, memory) as store:
+        for start in range(0, len(rows), CHUNK):
+            positions = {d: start + i for i, d in enumerate(digests[start : start + CHUNK])}
+            # The store stays locked while the teacher answers, so that of several processes one
+            # asks and the others wait for its answer.
+            with store.transaction():
+                known = _checked(store, store.get(list(positions)), positions, ask)
+                missing = [d for d in positions if d not in known]
+                if missing:
+                    new = dict(zip(missing, ask([positions[d] for d in missing]), strict=True))
+                    store.put(new)
+                    known.update(new)
+            answers.extend(known[d] for d in digests[start : start + CHUNK])
+    return np.stack(answers)
+
+
+def _checked(store, known, positions, ask):
+    """Ask again about a few images that a store made elsewhere knows, and empty it if it errs."""
+    if store.trusted or not known:
+        return known
+    sample = list(known)[:4]
+    again = ask([positions[d] for d in sample])
+    if np.allclose(again, [known[d] for d in sample], rtol=1e-2, atol=1e-2):
+        store.trust()
+        return known
+    warnings.warn(
+        f"the kept outputs in {store.path} are not what the teacher says now; they are made anew",
+        stacklevel=5,
+    )
+    store.clear()
+    return {}
+
+
+def image_digests(images, rows, batch_size):
+    """Return a digest of the content of each row, the same for arrays and for files."""
+    digests = []
+    for start in range(0, len(rows), batch_size):
+        batch = np.asarray(images[rows[start : start + batch_size]])
+        if batch.dtype != np.uint8:
+            batch = batch.astype(np.float32, copy=False)
+        head = f"{batch.shape[1:]}{batch.dtype}".encode()
+        for image in np.ascontiguousarray(batch):
+            digest = hashlib.blake2b(head, digest_size=16)
+            digest.update(image.data)
+            digests.append(digest.digest())
+    return digests
+
+
+def _open_store(teacher, memory):
+    folder = memory.location if isinstance(memory, joblib.Memory) else memory
+    fingerprint = teacher.fingerprint()
+    if fingerprint is None and teacher.identity is None:
+        return _MemoryStore()
+    if folder is None:
+        key = fingerprint or _Identity(teacher.identity)
+        store = _in_memory.setdefault(key, _MemoryStore())
+        _in_memory.move_to_end(key)
+        while len(_in_memory) > _MOST_TEACHERS:
+            _in_memory.popitem(last=False)
+        return store
+    if fingerprint is None:
+        raise ValueError(
+            "memory: a function's outputs can be kept on disk only if the function has an "
+            "attribute 'fingerprint', a text that no other teacher has"
+        )
+    return _DiskStore(Path(folder), fingerprint)
+
+
+class _Identity:
+    """A key that is equal to nothing but itself, and keeps its object alive."""
+
+    def __init__(self, thing):
+        self.thing = thing
+
+    def __eq__(self, other):
+        return isinstance(other, _Identity) and other.thing is self.thing
+
+    def __hash__(self):
+        return id(self.thing)
+
+
+class _MemoryStore:
+    """Outputs by digest, in this process."""
+
+    trusted = True
+
+    def __init__(self):
+        self._outputs = {}
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        return None
+
+    def transaction(self):
+        return contextlib.nullcontext()
+
+    def get(self, digests):
+        return {digest: self._outputs[digest] for digest in digests if digest in self._outputs}
+
+    def put(self, new):
+        self._outputs.update(new)
+
+
+class _DiskStore:
+    """Outputs by digest in one SQLite file a teacher, which locks out other processes."""
+
+    def __init__(self, folder, fingerprint):
+        folder.mkdir(parents=True, exist_ok=True)
+        self.path = folder / f"skkd-teacher-{fingerprint}.sqlite"
+        # Numbers of one version of the libraries may not be those of another.
+        self._stamp = f"keras {keras.__version__} on {keras.backend.backend()}"
+
+    def __enter__(self):
+        try:
+            self._open()
+        except sqlite3.DatabaseError as error:
+            if isinstance(error, sqlite3.OperationalError):
+                raise OSError(f"memory: cannot use {self.path}: {error}") from error
+            self._rebuild(error)
+        return self
+
+    def _open(self):
+        # Another process may hold the lock for as long as its teacher needs for one chunk.
+        self._connection = sqlite3.connect(self.path, timeout=3600, isolation_level=None)
+        self._connection.executescript(
+            "CREATE TABLE IF NOT EXISTS outputs (digest BLOB PRIMARY KEY, logits BLOB, crc INT);"
+            "CREATE TABLE IF NOT EXISTS stamp (only INT PRIMARY KEY, libraries TEXT);"
+        )
+        (fault,) = self._connection.execute("PRAGMA quick_check(1)").fetchone()
+        if fault != "ok":
+            raise sqlite3.DatabaseError(fault)
+        self._connection.execute("INSERT OR IGNORE INTO stamp VALUES (0, ?)", (self._stamp,))
+        (stamp,) = self._connection.execute("SELECT libraries FROM stamp").fetchone()
+        self.trusted = stamp == self._stamp
+
+    def _rebuild(self, error):
+        warnings.warn(
+            f"the kept outputs in {self.path} are damaged ({error}); they are made anew",
+            stacklevel=6,
+        )
+        self._connection.close()
+        self.path.unlink()
+        self._open()
+
+    def __exit__(self, *error):
+        self._connection.close()
+
+    @contextlib.contextmanager
+    def transaction(self):
+        self._connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            self._connection.execute("ROLLBACK")
+            raise
+        self._connection.execute("COMMIT")
+
+    def get(self, digests):
+        marks = ",".join("?" * len(digests))
+        found = self._connection.execute(
+            f"SELECT digest, logits, crc FROM outputs WHERE digest IN ({marks})", digests
+        ).fetchall()
+        sound = {
+            digest: np.frombuffer(logits, dtype=np.float32)
+            for digest, logits, crc in found
+            if zlib.crc32(logits) == crc
+        }
+        if len(sound) < len(found):
+            warnings.warn(
+                f"{len(found) - len(sound)} of the kept outputs in {self.path} are damaged; they "
+                "are made anew",
+                stacklevel=5,
+            )
+        return sound
+
+    def put(self, new):
+        rows = [
+            (digest, (kept := logits.astype(np.float32).tobytes()), zlib.crc32(kept))
+            for digest, logits in new.items()
+        ]
+        self._connection.executemany("INSERT OR REPLACE INTO outputs VALUES (?, ?, ?)", rows)
+
+    def trust(self):
+        self._connection.execute("UPDATE stamp SET libraries = ?", (self._stamp,))
+        self.trusted = True
+
+    def clear(self):
+        self._connection.execute("DELETE FROM outputs")
+        self.trust()
