@@ -147,9 +147,10 @@ def check_split(train, test, *, method="exact", threshold=8, verbose=True):
     n_labels = found.groupby("group")["label"].transform("nunique")
     contradictions = found[n_labels > 1].sort_values(["group", "side", "row"], ignore_index=True)
     metadata = _test_metadata([X_train, X_test], found["label"], verbose)
+    nearly = ", or nearly so" if method == "perceptual" else ""
     summary = [
-        f"{len(shared)} of {len(y_test)} test images are also in train.",
-        f"{len(contradictions)} images have an equal under another label.",
+        f"{len(shared)} of {len(y_test)} test images are also in train{nearly}.",
+        f"{len(contradictions)} images have an equal under another label{nearly}.",
         *(
             f"The {name} of a file goes with its label (Cramer's V {row.cramers_v:.2f}, p < 0.001)."
             for name, row in metadata[metadata.p_value < 0.001].iterrows()

@@ -33,7 +33,9 @@ Citation: M. Nickparvar, Brain Tumor MRI Dataset, Kaggle, 2021.
 Known problems
 - 189 groups of pixel-identical images span Training and Testing, and 426 images are extra copies
   of others: a test accuracy here is flattered. check_split names them.
-- There are no patient numbers: slices of one patient may lie on both sides too.
+- Many more are there several times, saved anew, most of them without a tumor: check_split with
+  method="perceptual" names them too.
+- There are no patient numbers: slices of one patient may lie on both sides as well.
 - Whether a file is stored in grey or in color goes with its class, and so does its source.
 - Sizes vary as published: set image_size.""",
 )
