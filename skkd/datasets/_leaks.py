@@ -1,0 +1,277 @@
+"""What leaks from one set of images into another."""
+
+import hashlib
+from concurrent.futures import ThreadPoolExecutor
+from numbers import Real
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+from scipy.fft import dctn
+from scipy.sparse.csgraph import connected_components
+from scipy.stats import chi2_contingency
+from scipy.stats.contingency import association
+from sklearn.neighbors import radius_neighbors_graph
+from sklearn.utils import Bunch
+from tqdm.auto import tqdm
+
+from skkd._images import as_images, holds_paths, read_header, read_image
+
+_SIDE = 16
+
+
+def find_duplicates(X, *, method="exact", threshold=8, verbose=True):
+    """Group the images that are the same, or nearly so.
+
+    Parameters
+    ----------
+    X : array-like
+        File paths of shape (n_images,), or images of shape (n_images, height, width) or
+        (n_images, height, width, channels). Files may differ in size and format.
+    method : {"exact", "perceptual"}, default="exact"
+        "exact" compares pixels, a grey image being the same whether it is stored in one channel
+        or three. "perceptual" compares 255-bit hashes, the signs about their median of the 16 x
+        16 lowest frequencies [1]_: they change little when an image is compressed again, resized
+        or brightened, and much when it is cropped, turned or mirrored.
+    threshold : float, default=8
+        Largest number of differing bits, in [0, 255], for two images to count as nearly the
+        same; for "perceptual" only. Images are grouped through one another: the first and the
+        last of a group may differ by more. Neighboring slices of one scan may differ by 10 bits.
+    verbose : bool, default=True
+        Whether to show a progress bar if reading takes longer than a second.
+
+    Returns
+    -------
+    groups : list of ndarray of int
+        The rows of X that belong together, at least two in each group, in order.
+
+    See Also
+    --------
+    check_split : Find what leaks from one set of images into another.
+
+    References
+    ----------
+    .. [1] C. Zauner, "Implementation and Benchmarking of Perceptual Image Hash Functions",
+       Master's thesis, Upper Austria University of Applied Sciences, 2010.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skkd.datasets import find_duplicates, make_brain_phantoms
+    >>> X, _ = make_brain_phantoms(6, image_size=(64, 64), random_state=0)
+    >>> X[4] = X[1]
+    >>> find_duplicates(X)
+    [array([1, 4])]
+    >>> X[2] = X[5] // 2
+    >>> find_duplicates(X, method="perceptual")
+    [array([1, 4]), array([2, 5])]
+    """
+    _check_method(method, threshold)
+    return _rows_by_group(_group(_fingerprints(X, method, verbose), threshold))
+
+
+def check_split(train, test, *, method="exact", threshold=8, verbose=True):
+    """Find what leaks from one set of labeled images into another.
+
+    Three leaks are looked for: images on both sides of the split; equal images under different
+    labels, on either side; and, among files, properties that betray the label, of which no
+    classifier should learn: size, channels and file format, each held against the label by the
+    chi-squared test of independence.
+
+    Parameters
+    ----------
+    train, test : Bunch, or tuple of (X, y)
+        The two sides: what the loaders of this module return, or file paths or images as for
+        `find_duplicates` with their labels.
+    method : {"exact", "perceptual"}, default="exact"
+        When two images count as the same, as for `find_duplicates`.
+    threshold : float, default=8
+        Largest number of differing bits, as for `find_duplicates`.
+    verbose : bool, default=True
+        Whether to show a progress bar if reading takes longer than a second.
+
+    Returns
+    -------
+    report : Bunch
+        With the attributes
+
+        - shared : DataFrame with a row for each test image that is also in train, and columns
+          test, train (the rows; of several equal training images the first), test_label and
+          train_label
+        - contradictions : DataFrame with a row for each image that has an equal under another
+          label, and columns group, side, row and label
+        - metadata : DataFrame with a row for each property that differs between files, and
+          columns cramers_v (0 if it tells nothing of the label, 1 if it tells all), p_value and
+          n_values; empty if the images are no files
+        - summary : str, the findings in words
+
+    See Also
+    --------
+    find_duplicates : Find images that are the same.
+
+    Examples
+    --------
+    >>> from skkd.datasets import check_split, make_brain_phantoms
+    >>> X, y = make_brain_phantoms(20, image_size=(64, 64), random_state=0)
+    >>> report = check_split((X[:15], y[:15]), (X[12:], y[12:]))
+    >>> report.shared.test.tolist(), report.shared.train.tolist()
+    ([0, 1, 2], [12, 13, 14])
+    >>> print(report.summary)
+    3 of 8 test images are also in train.
+    0 images have an equal under another label.
+    """
+    _check_method(method, threshold)
+    (X_train, y_train), (X_test, y_test) = (
+        _side(*side) for side in (("train", train), ("test", test))
+    )
+    prints = [_fingerprints(X, method, verbose) for X in (X_train, X_test)]
+    found = pd.DataFrame(
+        {
+            "group": _group(np.concatenate(prints), threshold),
+            "side": np.repeat(["train", "test"], [len(y_train), len(y_test)]),
+            "row": np.concatenate([np.arange(len(y_train)), np.arange(len(y_test))]),
+            "label": np.concatenate([y_train, y_test]),
+        }
+    )
+    first_in_train = found[found.side == "train"].drop_duplicates("group")
+    shared = found[found.side == "test"].merge(first_in_train, on="group")
+    shared = shared.rename(
+        columns={
+            "row_x": "test",
+            "row_y": "train",
+            "label_x": "test_label",
+            "label_y": "train_label",
+        }
+    )[["test", "train", "test_label", "train_label"]]
+    n_labels = found.groupby("group")["label"].transform("nunique")
+    contradictions = found[n_labels > 1].sort_values(["group", "side", "row"], ignore_index=True)
+    metadata = _test_metadata([X_train, X_test], found["label"], verbose)
+    nearly = ", or nearly so" if method == "perceptual" else ""
+    summary = [
+        f"{len(shared)} of {len(y_test)} test images are also in train{nearly}.",
+        f"{len(contradictions)} images have an equal under another label{nearly}.",
+        *(
+            f"The {name} of a file goes with its label (Cramer's V {row.cramers_v:.2f}, p < 0.001)."
+            for name, row in metadata[metadata.p_value < 0.001].iterrows()
+        ),
+    ]
+    return Bunch(
+        shared=shared,
+        contradictions=contradictions,
+        metadata=metadata,
+        summary="\n".join(summary),
+    )
+
+
+def group_files(paths):
+    """Give files the same number where their contents are the same, byte by byte.
+
+    Parameters
+    ----------
+    paths : ndarray of str of shape (n_files,)
+        The files.
+
+    Returns
+    -------
+    groups : ndarray of int of shape (n_files,)
+        The numbers, from 0.
+    """
+    with ThreadPoolExecutor() as pool:
+        prints = list(pool.map(lambda path: _digest(Path(path).read_bytes()), paths))
+    return np.unique(prints, return_inverse=True)[1]
+
+
+def _check_method(method, threshold):
+    if method not in ("exact", "perceptual"):
+        raise ValueError(f'method must be "exact" or "perceptual"; got {method!r}')
+    if not isinstance(threshold, Real) or not 0 <= threshold <= 255:
+        raise ValueError(f"threshold must be a number of bits in [0, 255]; got {threshold}")
+
+
+def _side(name, side):
+    if hasattr(side, "target"):
+        X, y = side.data, side.target
+    elif isinstance(side, tuple) and len(side) == 2:
+        X, y = side
+    else:
+        raise ValueError(f"{name} must be a Bunch or a tuple (X, y); got {type(side).__name__}")
+    if len(X) != len(y):
+        raise ValueError(f"{name} must have a label for each image; got {len(X)} and {len(y)}")
+    return X, np.asarray(y)
+
+
+def _fingerprints(X, method, verbose):
+    if holds_paths(X):
+        items, read = X, read_image
+    else:
+        images = as_images(X)
+        if len(images.shape) != 4:
+            raise ValueError(f"X must be file paths or images; got a table of shape {images.shape}")
+        items, read = range(len(images)), images.__getitem__
+    fingerprint = _pixel_digest if method == "exact" else _perceptual_hash
+    bar = tqdm(total=len(items), desc="Comparing images", delay=1, disable=not verbose)
+    with bar, ThreadPoolExecutor() as pool:
+        prints = []
+        for found in pool.map(lambda item: fingerprint(np.asarray(read(item))), items):
+            prints.append(found)
+            bar.update()
+    return np.array(prints)
+
+
+def _digest(content):
+    return hashlib.blake2b(content, digest_size=16).hexdigest()
+
+
+def _pixel_digest(image):
+    if (image == image[..., :1]).all():
+        image = image[..., :1]
+    return _digest(f"{image.dtype}{image.shape}".encode() + image.tobytes())
+
+
+def _perceptual_hash(image):
+    grey = Image.fromarray(image.mean(axis=-1, dtype=np.float32))
+    small = grey.resize((4 * _SIDE, 4 * _SIDE), Image.Resampling.LANCZOS)
+    # The first coefficient is the mean brightness, which carries no shape.
+    waves = dctn(np.asarray(small), norm="ortho")[:_SIDE, :_SIDE].ravel()[1:]
+    return waves > np.median(waves)
+
+
+def _group(prints, threshold):
+    """Give images the same number where they belong to one group."""
+    if prints.ndim == 1:
+        return np.unique(prints, return_inverse=True)[1]
+    # The squared Euclidean distance of two rows of bits is the number that differ.
+    graph = radius_neighbors_graph(prints.astype(np.float32), np.sqrt(threshold + 0.5))
+    return connected_components(graph, directed=False)[1]
+
+
+def _rows_by_group(groups):
+    order = np.argsort(groups, kind="stable")
+    cuts = np.flatnonzero(np.diff(groups[order])) + 1
+    found = [rows for rows in np.split(order, cuts) if len(rows) > 1]
+    return sorted(found, key=lambda rows: rows[0])
+
+
+def _test_metadata(sides, labels, verbose):
+    columns = ["cramers_v", "p_value", "n_values"]
+    if not all(holds_paths(X) for X in sides):
+        return pd.DataFrame(columns=columns)
+    paths = [path for X in sides for path in X]
+    bar = tqdm(total=len(paths), desc="Reading headers", delay=1, disable=not verbose)
+    headers = []
+    with bar, ThreadPoolExecutor() as pool:
+        for header in pool.map(read_header, paths):
+            headers.append(header)
+            bar.update()
+    properties = {
+        "size": [f"{header.height}x{header.width}" for header in headers],
+        "color": ["grey" if header.grey else "color" for header in headers],
+        "format": [header.format for header in headers],
+    }
+    rows = {}
+    for name, values in properties.items():
+        table = pd.crosstab(np.array(values), np.asarray(labels)).to_numpy()
+        if min(table.shape) > 1:
+            rows[name] = (association(table), chi2_contingency(table).pvalue, len(table))
+    return pd.DataFrame.from_dict(rows, orient="index", columns=columns)

@@ -1,0 +1,181 @@
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from skkd.datasets import (
+    check_split,
+    find_duplicates,
+    load_image_folder,
+    make_brain_phantoms,
+    make_fundus_phantoms,
+)
+
+
+def as_lists(groups):
+    return [group.tolist() for group in groups]
+
+
+@pytest.fixture(scope="module")
+def heads():
+    return make_brain_phantoms(24, image_size=(96, 96), random_state=0)
+
+
+def test_exact_duplicates_are_grouped_in_order(heads):
+    X, _ = heads
+    X = X[[0, 1, 2, 1, 3, 0, 1, 4]]
+    assert as_lists(find_duplicates(X)) == [[0, 5], [1, 3, 6]]
+    assert find_duplicates(X[:3]) == []
+
+
+def test_one_pixel_makes_an_image_another_but_not_one_that_looks_it(heads):
+    X = heads[0][[0, 0, 1]]
+    X[1, 50, 50] = 255 - X[1, 50, 50]
+    assert find_duplicates(X) == []
+    assert as_lists(find_duplicates(X, method="perceptual")) == [[0, 1]]
+
+
+def test_files_of_one_picture_in_other_formats_and_channels_are_exact_duplicates(tmp_path, heads):
+    X, _ = heads
+    paths = [tmp_path / name for name in ("a.png", "b.bmp", "c.tiff", "d.png")]
+    Image.fromarray(X[0]).save(paths[0])
+    Image.fromarray(X[0]).save(paths[1])
+    Image.fromarray(X[0][..., 0]).save(paths[2])
+    Image.fromarray(X[1]).save(paths[3])
+    assert as_lists(find_duplicates(paths)) == [[0, 1, 2]]
+    assert as_lists(find_duplicates(np.array(paths, dtype=str))) == [[0, 1, 2]]
+
+
+def jpeg(image):
+    buffer = io.BytesIO()
+    Image.fromarray(image).save(buffer, "JPEG", quality=60)
+    return Image.open(buffer)
+
+
+@pytest.mark.parametrize("make", [make_brain_phantoms, make_fundus_phantoms])
+def test_perceptual_hashes_survive_what_resaving_does_and_keep_patients_apart(make, tmp_path):
+    X, _ = make(40, image_size=(128, 128), random_state=0)
+    assert find_duplicates(X, method="perceptual") == []
+    paths = []
+    for i, image in enumerate(X):
+        paths.append(tmp_path / f"{i}.png")
+        Image.fromarray(image).save(paths[-1])
+    changes = {
+        "jpeg": jpeg,
+        "smaller": lambda image: Image.fromarray(image).resize((64, 64)),
+        "darker": lambda image: Image.fromarray((image * 0.8).astype(np.uint8)),
+    }
+    for name, change in changes.items():
+        for i in range(3):
+            paths.append(tmp_path / f"{name}{i}.png")
+            change(X[i]).save(paths[-1])
+    groups = as_lists(find_duplicates(paths, method="perceptual"))
+    assert groups == [[i, 40 + i, 43 + i, 46 + i] for i in range(3)]
+    # Mirrored and turned pictures are other pictures.
+    moved = [X[0], X[0][:, ::-1], X[0].transpose(1, 0, 2)]
+    assert find_duplicates(np.array(moved), method="perceptual") == []
+
+
+def test_the_threshold_is_the_number_of_bits_that_may_differ():
+    # Cosines of the grid that the hash is taken on: one coefficient each, so the bits are known.
+    # Of 255 coefficients, 127 random ones are 1 and the others -1; the median lies between.
+    grid = (np.arange(64) + 0.5) * np.pi / 64
+    waves = np.cos(np.outer(np.arange(16), grid))
+    rng = np.random.RandomState(0)
+    signs = -np.ones(256)
+    signs[1 + rng.permutation(255)[:127]] = 1
+    swapped = signs.copy()
+    # Three ones become minus one and three minus ones become one: six bits differ.
+    swapped[1 + np.flatnonzero(signs[1:] == 1)[:3]] = -1
+    swapped[1 + np.flatnonzero(signs[1:] == -1)[:3]] = 1
+    X = np.array([waves.T @ s.reshape(16, 16) @ waves for s in (signs, swapped)])
+    assert find_duplicates(X, method="perceptual", threshold=5) == []
+    assert as_lists(find_duplicates(X, method="perceptual", threshold=6)) == [[0, 1]]
+
+
+def test_grey_float_images_and_grey_files_are_taken(heads):
+    X = heads[0][[0, 1, 0], ..., 0] / 255
+    for method in ("exact", "perceptual"):
+        assert as_lists(find_duplicates(X, method=method)) == [[0, 2]]
+
+
+def test_a_split_is_told_which_test_images_it_has_trained_on(heads):
+    X, y = heads
+    report = check_split((X[:10], y[:10]), (X[[20, 3, 21, 7, 3]], y[[20, 3, 21, 7, 3]]))
+    assert report.shared.test.tolist() == [1, 3, 4]
+    assert report.shared.train.tolist() == [3, 7, 3]
+    assert report.shared.test_label.tolist() == y[[3, 7, 3]].tolist()
+    assert len(report.contradictions) == len(report.metadata) == 0
+    assert "3 of 5 test images are also in train" in report.summary
+
+
+def test_equal_images_under_different_labels_are_listed_on_either_side(heads):
+    X, _ = heads
+    train = X[[0, 0, 1, 2]], np.array(["a", "b", "a", "a"])
+    test = X[[5, 2, 1]], np.array(["a", "b", "a"])
+    found = check_split(train, test).contradictions
+    assert found[["side", "row", "label"]].to_numpy().tolist() in (
+        [["train", 0, "a"], ["train", 1, "b"], ["test", 1, "b"], ["train", 3, "a"]],
+        [["test", 1, "b"], ["train", 3, "a"], ["train", 0, "a"], ["train", 1, "b"]],
+    )
+    assert found.group.nunique() == 2
+
+
+def test_properties_of_files_that_betray_the_label_are_measured(tmp_path):
+    rng = np.random.RandomState(0)
+    for name in ("cat", "dog"):
+        (tmp_path / name).mkdir()
+        for i in range(40):
+            # Size tells the class; format is independent of it; all are grey.
+            side = 8 if name == "cat" else 9
+            pixels = rng.randint(0, 256, (side, side)).astype(np.uint8)
+            suffix = "png" if i % 2 else "bmp"
+            Image.fromarray(pixels).save(tmp_path / name / f"{i}.{suffix}")
+    images = load_image_folder(tmp_path, as_paths=True)
+    train, test = np.arange(80) % 4 > 0, np.arange(80) % 4 == 0
+    report = check_split(
+        (images.data[train], images.target[train]), (images.data[test], images.target[test])
+    )
+    assert report.metadata.index.tolist() == ["size", "format"]
+    assert report.metadata.n_values.tolist() == [2, 2]
+    # Cramer's V = sqrt(chi2 / n) for a 2 x 2 table: 1 when one variable is the other, 0 when
+    # every cell holds as many as chance says.
+    np.testing.assert_allclose(report.metadata.cramers_v, [1, 0], atol=1e-12)
+    assert report.metadata.p_value["size"] < 1e-10
+    assert report.metadata.p_value["format"] > 0.9
+    assert "The size of a file goes with its label (Cramer's V 1.00" in report.summary
+    assert "format" not in report.summary
+
+
+def test_a_bunch_is_a_side_as_well(tmp_path, heads):
+    X, y = heads
+    for i in range(12):
+        (tmp_path / y[i]).mkdir(exist_ok=True)
+        Image.fromarray(X[i]).save(tmp_path / y[i] / f"{i}.png")
+    images = load_image_folder(tmp_path)
+    assert len(check_split(images, (X[10:], y[10:])).shared) == 2
+    images = load_image_folder(tmp_path, as_paths=True)
+    assert len(check_split(images, images).shared) == 12
+
+
+@pytest.mark.parametrize(
+    "function", [find_duplicates, lambda X, **o: check_split((X, X), (X, X), **o)]
+)
+def test_bad_parameters_are_named(function):
+    X = np.zeros((2, 8, 8))
+    with pytest.raises(ValueError, match=r"method must be .* got 'fuzzy'"):
+        function(X, method="fuzzy")
+    for threshold in (-1, 256, "5"):
+        with pytest.raises(ValueError, match=f"threshold must be .* got {threshold}"):
+            function(X, threshold=threshold)
+    with pytest.raises(ValueError, match="got a table"):
+        function(np.zeros((2, 8)))
+
+
+def test_bad_sides_are_named(heads):
+    X, y = heads
+    with pytest.raises(ValueError, match="test must be a Bunch or a tuple"):
+        check_split((X, y), X)
+    with pytest.raises(ValueError, match="train must have a label for each image; got 24 and 3"):
+        check_split((X, y[:3]), (X, y))
