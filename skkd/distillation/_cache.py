@@ -158,7 +158,8 @@ class _DiskStore:
 
     def __init__(self, folder, fingerprint):
         folder.mkdir(parents=True, exist_ok=True)
-        self.path = folder / f"skkd-teacher-{fingerprint}.sqlite"
+        name = hashlib.blake2b(fingerprint.encode(), digest_size=12).hexdigest()
+        self.path = folder / f"skkd-teacher-{name}.sqlite"
         # Numbers of one version of the libraries may not be those of another.
         self._stamp = f"keras {keras.__version__} on {keras.backend.backend()}"
 
