@@ -72,7 +72,9 @@ class NetworkTrainer(BaseWrapper):
         # has removed since.
         return X, y
 
-    def train(self, batches, validation_batches=None, *, epochs, callbacks, verbose):
+    def train(
+        self, batches, validation_batches=None, *, epochs, callbacks, verbose, checkpoint=None
+    ):
         """Build the network if there is none yet, and fit it for some more epochs.
 
         Parameters
@@ -85,7 +87,16 @@ class NetworkTrainer(BaseWrapper):
             Called as by ``keras.Model.fit``.
         verbose : int
             Keras's verbosity.
+        checkpoint : skkd.models._checkpoint.Checkpoint, default=None
+            Where to begin, if it was begun before, and what to write down.
         """
+        last_epoch = self.current_epoch + epochs
+        if checkpoint is not None:
+            callbacks = [*callbacks, checkpoint]
+            if checkpoint.load():
+                self._go_back_to(checkpoint)
+                if checkpoint.state["stopped"]:
+                    last_epoch = self.current_epoch
         self.callbacks = [EpochSeeds(self.random_state), *callbacks]
         self.verbose = verbose
         self.warm_start = self.initialized_
@@ -97,12 +108,13 @@ class NetworkTrainer(BaseWrapper):
             self.fit(
                 batches,
                 None,
-                epochs=epochs,
+                epochs=last_epoch - first_epoch,
                 initial_epoch=first_epoch,
                 validation_data=validation_batches,
                 shuffle=False,
             )
         except KeyboardInterrupt:
+            checkpoint = None
             if getattr(getattr(self, "model_", None), "history", None) is None:
                 raise
             self._keep_interrupted_history(first_epoch)
@@ -111,10 +123,19 @@ class NetworkTrainer(BaseWrapper):
                 "kept as it was then",
                 stacklevel=4,
             )
+        if checkpoint is not None:
+            checkpoint.remove()
         # The compiled model has its own optimizer and loss, and callbacks hold the model: without
         # these a pickle holds the network once.
         self.model = self.optimizer = self.loss = self.callbacks = None
         self._fit_callbacks = []
+
+    def _go_back_to(self, checkpoint):
+        if not self.initialized_:
+            self.initialize(None)
+            self._ensure_compiled_model()
+        checkpoint.restore(self.model_)
+        self.history_ = checkpoint.state["history"]
 
     def _keep_interrupted_history(self, first_epoch):
         if first_epoch == 0:

@@ -102,7 +102,7 @@ def _open_store(teacher, memory):
     if fingerprint is None and teacher.identity is None:
         return _MemoryStore()
     if folder is None:
-        key = fingerprint or _Identity(teacher.identity)
+        key = fingerprint or (teacher.outputs, _Identity(teacher.identity))
         store = _in_memory.setdefault(key, _MemoryStore())
         _in_memory.move_to_end(key)
         while len(_in_memory) > _MOST_TEACHERS:

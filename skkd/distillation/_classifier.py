@@ -108,6 +108,21 @@ class KDClassifier(NetworkClassifier):
         for arrays of another size. None keeps their size.
     color_mode : {"grayscale", "rgb"} or None, default=None
         Channels of images read from files. None means grey if all files are grey, RGB otherwise.
+    augmentation : keras.layers.Layer, default=None
+        Random layers, which keep the images' shape, applied in training only. A teacher sees the
+        same view as the student.
+    n_views : int, default=None
+        Number of views of each image that are drawn once, kept in memory and taken in turn by the
+        epochs, so that a teacher is asked about each once. None draws new ones in every epoch,
+        and asks the teacher about each.
+    dtype_policy : str or keras.DTypePolicy, default=None
+        Precision of the network, such as "mixed_bfloat16". None takes Keras's global policy.
+    distribution : object with scope(), default=None
+        A ``keras.distribution`` or ``tf.distribute`` strategy to train under.
+    checkpoint : str or path, default=None
+        Folder in which training is written down after every epoch. A fit with the same
+        parameters and data that was cut off goes on from there to the same weights; one that
+        finishes leaves nothing behind. Needs an int as `random_state`.
     warm_start : bool, default=False
         Continue from the weights of the previous fit instead of starting anew.
     random_state : int, RandomState instance or None, default=None
@@ -220,6 +235,11 @@ class KDClassifier(NetworkClassifier):
         class_weight=None,
         image_size=None,
         color_mode=None,
+        augmentation=None,
+        n_views=None,
+        dtype_policy=None,
+        distribution=None,
+        checkpoint=None,
         warm_start=False,
         random_state=None,
         verbose=0,
@@ -248,6 +268,11 @@ class KDClassifier(NetworkClassifier):
         self.class_weight = class_weight
         self.image_size = image_size
         self.color_mode = color_mode
+        self.augmentation = augmentation
+        self.n_views = n_views
+        self.dtype_policy = dtype_policy
+        self.distribution = distribution
+        self.checkpoint = checkpoint
         self.warm_start = warm_start
         self.random_state = random_state
         self.verbose = verbose
@@ -351,7 +376,7 @@ class KDClassifier(NetworkClassifier):
         return float(np.mean(self.predict(X) == taught))
 
     def _make_lessons(
-        self, images, y, hard, sample_weight, network, given_logits=None, unlabeled=None
+        self, images, y, hard, sample_weight, network, views, given_logits=None, unlabeled=None
     ):
         self._check_lessons(given_logits, unlabeled, n_images=len(images))
         if self.teacher is not None and (network or not hasattr(self, "_teachers")):
@@ -362,7 +387,7 @@ class KDClassifier(NetworkClassifier):
             sources = [teacher.source for teacher in self._teachers]
             self.teacher_ = sources if isinstance(self.teacher, list | tuple) else sources[0]
         if self.teacher is None and given_logits is None:
-            return super()._make_lessons(images, y, hard, sample_weight, network)
+            return super()._make_lessons(images, y, hard, sample_weight, network, views)
         n_labeled, mixing = len(images), {}
         if unlabeled is not None:
             images = JoinedImages(images, unlabeled)
@@ -373,8 +398,11 @@ class KDClassifier(NetworkClassifier):
                 "extra_rows": np.arange(n_labeled, len(images)),
                 "extra_ratio": self.unlabeled_ratio,
             }
+        live = views is not None and self.n_views is None
         soft = np.zeros_like(hard)
-        if self.alpha < 1:
+        # Of live views the teacher is asked as they are drawn; the images themselves then only
+        # matter as validation images.
+        if self.alpha < 1 and (not live or self.early_stopping):
             # Images of weight 0 are not trained on, so nobody is asked about them.
             asked = np.flatnonzero(sample_weight)
             if given_logits is not None:
@@ -398,9 +426,36 @@ class KDClassifier(NetworkClassifier):
             hint_sizes=sizes,
             hint_weight=self.hint_weight,
         )
-        return Lessons(
+        lessons = Lessons(
             images, np.concatenate(targets, axis=1), sample_weight, loss, network, mixing
         )
+        if views is None:
+            return lessons
+        if live:
+            lessons.mixing["augment"] = views.draw
+            if self.alpha < 1:
+                lessons.mixing["retarget"] = self._ask_live
+            return lessons
+        drawn = views.draw_all(images, self.n_views, self.batch_size)
+        of_views = np.tile(lessons.targets, (self.n_views, 1))
+        if self.alpha < 1:
+            k = len(self.classes_)
+            asked = np.flatnonzero(np.tile(sample_weight, self.n_views))
+            of_views[asked, k : 2 * k] = self._ask_teachers(drawn, asked, self.temperature)
+        if self.hints:
+            of_views[:, -sum(sizes) :] = self._hints.targets(drawn, self.batch_size)
+        return lessons.with_views(drawn, of_views)
+
+    def _ask_live(self, images, targets):
+        """Return the targets of a batch with the teacher's logits of these very images."""
+        k, rows = len(self.classes_), np.arange(len(images))
+        members = [
+            match_classes(teacher.logits(images, rows, len(images)), teacher.labels, self.classes_)
+            for teacher in self._teachers
+        ]
+        targets = targets.copy()
+        targets[:, k : 2 * k] = average_logits(members, self.teacher_weights, self.temperature)
+        return targets
 
     def _check_lessons(self, given_logits, unlabeled, n_images):
         if given_logits is not None and len(given_logits) != n_images:
@@ -408,6 +463,15 @@ class KDClassifier(NetworkClassifier):
                 f"teacher_logits or teacher_proba has {len(given_logits)} rows, but X has "
                 f"{n_images} images"
             )
+        if self.hints and self.teacher is None:
+            raise ValueError("hints need a teacher that is one keras.Model, or the path of one")
+        if self.augmentation is not None and given_logits is not None:
+            raise ValueError(
+                "augmentation shows the student images that teacher_logits and teacher_proba say "
+                "nothing about; give a teacher that can be asked instead of them"
+            )
+        if self.augmentation is not None and self.hints and self.n_views is None:
+            raise ValueError("hints with an augmentation need n_views, the number of views to keep")
         if unlabeled is not None:
             if self.teacher is None:
                 raise ValueError(

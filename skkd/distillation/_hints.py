@@ -8,7 +8,7 @@ from keras import layers, ops
 
 from skkd.distillation._teachers import taking
 from skkd.models._batches import Batches
-from skkd.models._layers import flatten_graph
+from skkd.models._layers import flatten_graph, own_layers
 
 
 class Hints:
@@ -103,7 +103,7 @@ def with_hints(build, names, channels, kind):
                 ours = layers.Dense(n_channels, name=projection)(ours)
         features.append(_flat(ours, kind))
     outputs = layers.Concatenate(name="with_hints")([graph.outputs[0], *features])
-    return graph.model(outputs, name=model.name)
+    return own_layers(graph.model(outputs, name=model.name))
 
 
 def without_hints(model):

@@ -102,9 +102,11 @@ class KerasTeacher:
         shape = tuple(images.shape[1:])
         if shape not in self._taking:
             self._taking[shape] = taking(self.network, shape)
-        values = self._taking[shape].predict(
-            Batches(images, rows=rows, batch_size=batch_size), verbose=0
-        )
+        batches = Batches(images, rows=rows, batch_size=batch_size)
+        if len(batches) == 1:
+            values = np.asarray(self._taking[shape].predict_on_batch(batches[0][0]))
+        else:
+            values = self._taking[shape].predict(batches, verbose=0)
         if self.outputs == "probabilities":
             return log_of(values)
         if values.ndim == 2 and values.shape[1] == 1:

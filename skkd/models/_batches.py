@@ -26,6 +26,13 @@ class Batches(keras.utils.PyDataset):
     extra_ratio : float, default=None
         Rows of the second kind for each of the first in a batch. None keeps the proportion they
         have altogether.
+    n_views : int, default=0
+        Number of augmented views of each image that follow the images: row i of n has its views
+        at n + i, 2n + i and so on. Epochs take them in turn, instead of the images.
+    augment : callable, default=None
+        ``(images, epoch, first) -> images``: draws a view of a batch.
+    retarget : callable, default=None
+        ``(images, targets) -> targets``: says what is to be learnt of a view just drawn.
     batch_size : int, default=32
         Images in a batch, of both kinds together; the last batch may be smaller.
     seed : int, default=None
@@ -42,6 +49,9 @@ class Batches(keras.utils.PyDataset):
         rows=None,
         extra_rows=None,
         extra_ratio=None,
+        n_views=0,
+        augment=None,
+        retarget=None,
         batch_size=32,
         seed=None,
     ):
@@ -51,6 +61,9 @@ class Batches(keras.utils.PyDataset):
         self.sample_weight = sample_weight
         self.rows = np.arange(len(images)) if rows is None else rows
         self.extra_rows = extra_rows
+        self.n_views = n_views
+        self.augment = augment
+        self.retarget = retarget
         if extra_rows is not None:
             ratio = len(extra_rows) / len(self.rows) if extra_ratio is None else extra_ratio
             # At least one of each kind, or the batch would not mix.
@@ -65,6 +78,9 @@ class Batches(keras.utils.PyDataset):
         """Draw the order of an epoch, from which training will go on."""
         self.epoch = epoch
         self._order = self._epoch_order()
+        if self.n_views:
+            n_images = len(self.images) // (1 + self.n_views)
+            self._order = self._order + n_images * (1 + epoch % self.n_views)
 
     def _epoch_order(self):
         if self.seed is None:
@@ -87,15 +103,21 @@ class Batches(keras.utils.PyDataset):
         return math.ceil(len(self._order) / self.batch_size)
 
     def __getitem__(self, index):
-        rows = self._order[index * self.batch_size : (index + 1) * self.batch_size]
+        first = index * self.batch_size
+        rows = self._order[first : first + self.batch_size]
         images = np.asarray(self.images[rows])
         if images.dtype != np.uint8:
             images = images.astype(np.float32, copy=False)
+        if self.augment is not None:
+            images = self.augment(images, self.epoch, first)
         if self.targets is None:
             return (images,)
+        targets = self.targets[rows]
+        if self.retarget is not None:
+            targets = self.retarget(images, targets)
         if self.sample_weight is None:
-            return images, self.targets[rows]
-        return images, self.targets[rows], self.sample_weight[rows]
+            return images, targets
+        return images, targets, self.sample_weight[rows]
 
     def on_epoch_end(self):
         """Draw the next epoch's order."""

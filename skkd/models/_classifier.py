@@ -1,9 +1,11 @@
 """A plain Keras classifier for scikit-learn."""
 
+import contextlib
 from copy import deepcopy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from numbers import Integral, Real
+from os import PathLike
 
 import keras
 import numpy as np
@@ -21,12 +23,14 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
-from skkd._images import ImagePaths, StoredImages, as_images
+from skkd._images import ImagePaths, JoinedImages, StoredImages, as_images
 from skkd._scikeras import NetworkTrainer
 from skkd.models._batches import Batches
+from skkd.models._checkpoint import Checkpoint
 from skkd.models._layers import probability_model
 from skkd.models._networks import ScratchNetwork, as_network, build_logits
 from skkd.models._normalization import mean_and_variance
+from skkd.models._views import Views
 
 
 @keras.saving.register_keras_serializable("skkd")
@@ -88,6 +92,19 @@ class Lessons:
     network: object
     mixing: dict = field(default_factory=dict)
 
+    def with_views(self, views, targets=None):
+        """Add augmented views after the images, with targets of their own or the images'."""
+        n_views = len(views) // len(self.images)
+        if targets is None:
+            targets = np.tile(self.targets, (n_views, 1))
+        return replace(
+            self,
+            images=JoinedImages(self.images, views),
+            targets=np.concatenate([self.targets, targets]),
+            sample_weight=np.tile(self.sample_weight, 1 + n_views),
+            mixing={**self.mixing, "n_views": n_views},
+        )
+
     def batches(self, rows, batch_size, **options):
         """Return some rows as batches."""
         return Batches(
@@ -134,6 +151,21 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):
         for arrays of another size. None keeps their size.
     color_mode : {"grayscale", "rgb"} or None, default=None
         Channels of images read from files. None means grey if all files are grey, RGB otherwise.
+    augmentation : keras.layers.Layer, default=None
+        Random layers, which keep the images' shape, applied in training only. A teacher sees the
+        same view as the student.
+    n_views : int, default=None
+        Number of views of each image that are drawn once, kept in memory and taken in turn by the
+        epochs, so that a teacher is asked about each once. None draws new ones in every epoch,
+        and asks the teacher about each.
+    dtype_policy : str or keras.DTypePolicy, default=None
+        Precision of the network, such as "mixed_bfloat16". None takes Keras's global policy.
+    distribution : object with scope(), default=None
+        A ``keras.distribution`` or ``tf.distribute`` strategy to train under.
+    checkpoint : str or path, default=None
+        Folder in which training is written down after every epoch. A fit with the same
+        parameters and data that was cut off goes on from there to the same weights; one that
+        finishes leaves nothing behind. Needs an int as `random_state`.
     warm_start : bool, default=False
         Continue from the weights of the previous fit instead of starting anew.
     random_state : int, RandomState instance or None, default=None
@@ -194,6 +226,11 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):
         "class_weight": [dict, StrOptions({"balanced"}), None],
         "image_size": [tuple, list, None],
         "color_mode": [StrOptions({"grayscale", "rgb"}), None],
+        "augmentation": [keras.layers.Layer, None],
+        "n_views": [Interval(Integral, 1, None, closed="left"), None],
+        "dtype_policy": [str, keras.DTypePolicy, None],
+        "distribution": [HasMethods("scope"), None],
+        "checkpoint": [str, PathLike, None],
         "warm_start": ["boolean"],
         "random_state": ["random_state"],
         "verbose": [Interval(Integral, 0, 2, closed="both"), "boolean"],
@@ -217,6 +254,11 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):
         class_weight=None,
         image_size=None,
         color_mode=None,
+        augmentation=None,
+        n_views=None,
+        dtype_policy=None,
+        distribution=None,
+        checkpoint=None,
         warm_start=False,
         random_state=None,
         verbose=0,
@@ -233,6 +275,11 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):
         self.class_weight = class_weight
         self.image_size = image_size
         self.color_mode = color_mode
+        self.augmentation = augmentation
+        self.n_views = n_views
+        self.dtype_policy = dtype_policy
+        self.distribution = distribution
+        self.checkpoint = checkpoint
         self.warm_start = warm_start
         self.random_state = random_state
         self.verbose = verbose
@@ -355,7 +402,8 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):
             network = self._normalized_network(images, rows, sample_weight)
         else:
             network = None
-        lessons = self._make_lessons(images, y, hard, sample_weight, network, **teaching)
+        views = self._make_views(seed)
+        lessons = self._make_lessons(images, y, hard, sample_weight, network, views, **teaching)
         if not again:
             self._trainer = NetworkTrainer(
                 lessons.network,
@@ -364,13 +412,16 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):
                 metrics=[Accuracy(len(self.classes_))],
                 random_state=seed,
             )
-        self._trainer.train(
-            lessons.batches(rows, self.batch_size, seed=seed, **lessons.mixing),
-            None if held_out is None else lessons.batches(held_out, self.batch_size),
-            epochs=epochs,
-            callbacks=self._training_callbacks(),
-            verbose=int(self.verbose),
-        )
+        callbacks = self._training_callbacks()
+        with self.distribution.scope() if self.distribution else contextlib.nullcontext():
+            self._trainer.train(
+                lessons.batches(rows, self.batch_size, seed=seed, **lessons.mixing),
+                None if held_out is None else lessons.batches(held_out, self.batch_size),
+                epochs=epochs,
+                callbacks=callbacks,
+                verbose=int(self.verbose),
+                checkpoint=self._make_checkpoint(lessons, seed, callbacks),
+            )
         self._attach_models()
         self.history_ = dict(self._trainer.history_)
         self.n_iter_ = self._trainer.current_epoch
@@ -392,7 +443,35 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):
             len(self.classes_),
             normalization=normalization,
             image_size=self.image_size,
+            dtype_policy=self.dtype_policy,
         )
+
+    def _make_views(self, seed):
+        if self.augmentation is not None:
+            return Views(self.augmentation, seed)
+        if self.n_views is not None:
+            raise ValueError(f"n_views={self.n_views} has no effect without an augmentation")
+        return None
+
+    def _make_checkpoint(self, lessons, seed, callbacks):
+        if self.checkpoint is None:
+            return None
+        if not isinstance(self.random_state, Integral):
+            raise ValueError(
+                "checkpoint needs an int as random_state, or training could not go on as it "
+                f"began; got {self.random_state!r}"
+            )
+        unimportant = {"callbacks", "verbose", "checkpoint", "memory", "teacher"}
+        params = {k: v for k, v in self.get_params(deep=False).items() if k not in unimportant}
+        ends = np.asarray(lessons.images[np.array([0, len(lessons.images) - 1])])
+        key = (
+            str({k: _description(v) for k, v in params.items()}),
+            seed,
+            self._trainer.current_epoch,
+            ends,
+            lessons.targets,
+        )
+        return Checkpoint(self.checkpoint, (*key, lessons.sample_weight), callbacks)
 
     def _attach_models(self):
         """Make the models that predict from the one that is trained; they share its weights."""
@@ -411,12 +490,17 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):
             )
         return type(self.optimizer).from_config(self.optimizer.get_config())
 
-    def _make_lessons(self, images, y, hard, sample_weight, network):
+    def _make_lessons(self, images, y, hard, sample_weight, network, views):
         """Return what is trained on, and with which loss; ``network`` is None after the first."""
         loss = keras.losses.CategoricalCrossentropy(
             from_logits=True, reduction="mean_with_sample_weight"
         )
-        return Lessons(images, hard, sample_weight, loss, network)
+        lessons = Lessons(images, hard, sample_weight, loss, network)
+        if views is None:
+            return lessons
+        if self.n_views is None:
+            return replace(lessons, mixing={"augment": views.draw})
+        return lessons.with_views(views.draw_all(images, self.n_views, self.batch_size))
 
     def _training_callbacks(self):
         callbacks = list(self.callbacks or [])
@@ -516,6 +600,18 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):
 def _clone_parameter(value):
     if isinstance(value, list | tuple):
         return type(value)(_clone_parameter(item) for item in value)
-    # A deep copy of a teacher would be another teacher, to be asked all over again.
-    shared = isinstance(value, keras.Model) or (callable(value) and not hasattr(value, "fit"))
+    # A deep copy of a teacher would be another teacher, to be asked all over again; layers are
+    # copied by fit, and a strategy cannot be copied.
+    shared = (
+        isinstance(value, keras.layers.Layer)
+        or hasattr(value, "scope")
+        or (callable(value) and not hasattr(value, "fit"))
+    )
     return value if shared else clone(value, safe=False)
+
+
+def _description(value):
+    """Return a text that is the same in another process, unlike most objects' repr."""
+    if hasattr(value, "get_config") and not isinstance(value, type):
+        return str(value.get_config())
+    return getattr(value, "__qualname__", None) or repr(value)

@@ -119,6 +119,17 @@ def copy_architecture(model):
     return keras.models.clone_model(keras.Model(*_ends(model), name=model.name))
 
 
+def own_layers(model):
+    """Return a model with the same weights in layers of its own.
+
+    A layer that was called before it became part of a model gives the first call's tensor as its
+    ``output``. Here every layer's ``output`` leads from the model's ``input``.
+    """
+    copy = copy_architecture(model)
+    copy.set_weights(model.get_weights())
+    return copy
+
+
 def flatten_graph(model, image_shape=None):
     """Re-draw a model without nested models.
 

@@ -10,7 +10,13 @@ import numpy as np
 from keras import layers, ops
 from sklearn.base import BaseEstimator
 
-from skkd.models._layers import check_built, copy_architecture, flatten_graph, logits_model
+from skkd.models._layers import (
+    check_built,
+    copy_architecture,
+    flatten_graph,
+    logits_model,
+    own_layers,
+)
 
 
 class ScratchNetwork(BaseEstimator):
@@ -402,7 +408,9 @@ def build_network(network, input_shape, n_classes, normalization=None):
     return model
 
 
-def build_logits(network, input_shape, n_classes, *, normalization=None, image_size=None):
+def build_logits(
+    network, input_shape, n_classes, *, normalization=None, image_size=None, dtype_policy=None
+):
     """Make the network that is trained: from raw images to logits.
 
     Parameters
@@ -412,6 +420,8 @@ def build_logits(network, input_shape, n_classes, *, normalization=None, image_s
         Mean and variance for a ScratchNetwork's first layer.
     image_size : tuple of 2 int, default=None
         Height and width to which a layer before the network resizes images of another size.
+    dtype_policy : str or keras.DTypePolicy, default=None
+        Precision of its layers.
 
     Returns
     -------
@@ -421,13 +431,19 @@ def build_logits(network, input_shape, n_classes, *, normalization=None, image_s
     size = input_shape if image_size is None else (*image_size, *input_shape[2:])
     if normalization is not None:
         normalization = layers.Normalization(name="normalization", **normalization)
-    model = logits_model(build_network(network, size, n_classes, normalization))
+    before = keras.config.dtype_policy()
+    try:
+        if dtype_policy is not None:
+            keras.config.set_dtype_policy(dtype_policy)
+        model = logits_model(build_network(network, size, n_classes, normalization))
+    finally:
+        keras.config.set_dtype_policy(before)
     if size == tuple(input_shape):
         return model
     images = keras.Input(input_shape, name="raw_images")
     resized = layers.Resizing(*image_size, name="resizing")(images)
     nested = flatten_graph(keras.Model(images, model(resized), name=model.name))
-    return nested.model(nested.outputs[0], name=model.name)
+    return own_layers(nested.model(nested.outputs[0], name=model.name))
 
 
 def _application(name):

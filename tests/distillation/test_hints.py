@@ -1,0 +1,144 @@
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+from skkd import FiveBlockCNN, KDClassifier
+from skkd.distillation._hints import Hints, with_hints, without_hints
+
+STUDENT = FiveBlockCNN(filters=(3,), dense=(5,), dropout=0.0)
+
+
+@pytest.fixture(scope="module")
+def data(digits):
+    X, y = digits
+    return X[:64], y[:64] % 3
+
+
+@pytest.fixture(scope="module")
+def teacher():
+    body = keras.Sequential(
+        [
+            keras.Input((12, 12, 1)),
+            layers.Conv2D(4, 3, activation="relu", name="seen"),
+            layers.MaxPooling2D(),
+        ],
+        name="body",
+    )
+    inputs = keras.Input((12, 12, 1))
+    x = layers.Dense(5, activation="relu", name="thought")(layers.Flatten()(body(inputs)))
+    return keras.Model(inputs, layers.Dense(3, activation="softmax")(x))
+
+
+def distilled(data, teacher, **params):
+    params = {"student": STUDENT, "epochs": 2, "random_state": 0, "alpha": 0.5} | params
+    return KDClassifier(teacher, **params).fit(*data)
+
+
+def hint_error(classifier, teacher, X, kind):
+    """How far the student's features are from the teacher's, by hand."""
+    big = layers.Resizing(12, 12)(X)
+    theirs = keras.Model(
+        teacher.get_layer("body").inputs[0], teacher.get_layer("body").get_layer("seen").output
+    )(big)
+    theirs = np.asarray(keras.ops.image.resize(theirs, (8, 8)))
+    student = classifier.student_
+    ours = np.asarray(keras.Model(student.input, student.get_layer("block1_conv").output)(X))
+    if kind == "attention":
+        theirs, ours = ((f**2).mean(axis=-1).reshape(len(X), -1) for f in (theirs, ours))
+        theirs, ours = (f / np.linalg.norm(f, axis=1, keepdims=True) for f in (theirs, ours))
+    return np.square(theirs - ours).mean()
+
+
+def test_attention_hints_bring_the_students_maps_close_to_the_teachers(data, teacher):
+    pairs = {"body/seen": "block1_conv"}
+    without = distilled(data, teacher, epochs=15, learning_rate=0.01)
+    hinted = distilled(
+        data,
+        teacher,
+        hints=pairs,
+        hint_loss="attention",
+        hint_weight=100.0,
+        epochs=15,
+        learning_rate=0.01,
+    )
+    errors = [hint_error(c, teacher, data[0], "attention") for c in (without, hinted)]
+    assert errors[1] < 0.7 * errors[0]
+
+
+def test_the_hint_loss_is_the_mean_squared_difference_of_resized_features(data, teacher):
+    X = data[0]
+    student = without_softmax(STUDENT.build((8, 8, 1), 3))
+    hints = Hints({"body/seen": "block1_conv"}, "attention", teacher, student)
+    targets = hints.targets(X, 16)
+    model = with_hints(lambda: student, **hints.attachment)
+    given = np.asarray(model(X))[:, 3:]
+    assert hints.sizes == [64]
+
+    class Fitted:
+        student_ = without_hints(model)
+
+    expected = hint_error(Fitted, teacher, X, "attention")
+    assert np.square(targets - given).mean() == pytest.approx(expected, rel=1e-4)
+    np.testing.assert_allclose(Fitted.student_(X), student(X), atol=1e-6)
+
+
+def without_softmax(model):
+    return keras.Model(model.input, model.get_layer("logits").output)
+
+
+def test_a_projection_is_learnt_where_channels_differ_and_is_no_part_of_the_student(data, teacher):
+    classifier = distilled(data, teacher, hints={"body/seen": "block1_conv"})
+    trained = classifier._trainer.model_
+    projection = trained.get_layer("hint_projection1")
+    assert projection.kernel.shape == (1, 1, 3, 4)
+    plain = distilled(data, teacher)
+    assert classifier.student_.count_params() == plain.student_.count_params()
+    assert "hint_projection1" not in [layer.name for layer in classifier.student_.layers]
+    assert trained.count_params() > plain.student_.count_params()
+
+
+def test_vectors_can_be_hinted_and_hints_weigh_in(data, teacher):
+    weights = [
+        distilled(data, teacher, hints={"thought": "dense1"}, hint_weight=weight)
+        .student_.get_layer("block1_conv")
+        .get_weights()[0]
+        for weight in (0.0, 1.0)
+    ]
+    assert (weights[0] != weights[1]).any()
+
+
+def test_a_hinted_student_survives_pickling_and_trains_on(data, teacher):
+    import pickle
+
+    classifier = distilled(data, teacher, hints={"body/seen": "block1_conv"})
+    again = pickle.loads(pickle.dumps(classifier))
+    np.testing.assert_allclose(
+        again.predict_proba(data[0]), classifier.predict_proba(data[0]), atol=1e-6
+    )
+    again.partial_fit(*data)
+    assert again.n_iter_ == 3
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ({"hints": {"sen": "block1_conv"}}, "the teacher has no layer 'sen'.*'body/seen'"),
+        ({"hints": {"thought": "dense"}}, "the student has no layer 'dense'.*'dense1'"),
+        ({"hints": {"thought": "block1_conv"}}, "both must be feature maps, or both vectors"),
+        ({"hints": {"thought": "dense1"}, "hint_loss": "attention"}, "needs feature maps"),
+        ({"hints": {"thought": "dense1"}, "hint_loss": "l1"}, "'hint_loss' parameter"),
+        ({"hints": {"thought": "dense1"}, "teacher": None}, "that is one keras.Model"),
+        (
+            {"hints": {"thought": "dense1"}, "augmentation": layers.RandomFlip()},
+            "hints with an augmentation need n_views",
+        ),
+    ],
+)
+def test_bad_hints_are_named(data, teacher, params, message):
+    with pytest.raises(ValueError, match=message):
+        distilled(
+            data,
+            params.get("teacher", teacher),
+            **{k: v for k, v in params.items() if k != "teacher"},
+        )

@@ -1,0 +1,329 @@
+import keras
+import numpy as np
+import pytest
+from keras import layers
+from scipy.special import softmax
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.frozen import FrozenEstimator
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV
+
+from skkd import MLP, FiveBlockCNN, KDClassifier, NetworkClassifier
+from skkd.distillation._teachers import (
+    CallableTeacher,
+    KerasTeacher,
+    average_logits,
+    load_teacher,
+    match_classes,
+)
+
+STUDENT = MLP(hidden=(4,))
+
+
+@pytest.fixture(scope="module")
+def data(digits):
+    X, y = digits
+    return X[:60], np.array(["a", "b", "c"])[y[:60] % 3]
+
+
+def dense_model(*head, units=3):
+    initializer = keras.initializers.RandomNormal(seed=0)
+    return keras.Sequential(
+        [
+            keras.Input((8, 8, 1)),
+            layers.Flatten(),
+            layers.Dense(units, *head, name="top", kernel_initializer=initializer),
+        ]
+    )
+
+
+def distilled(data, teacher, fit_params=None, **params):
+    params = {"student": STUDENT, "epochs": 2, "random_state": 0, "alpha": 0.0} | params
+    return KDClassifier(teacher, **params).fit(*data, **(fit_params or {}))
+
+
+def weights(classifier):
+    return np.concatenate([w.ravel() for w in classifier.student_.get_weights()])
+
+
+def ask(model, images, **kwargs):
+    return KerasTeacher(model, **kwargs).logits(images, np.arange(len(images)), 16)
+
+
+def test_softmax_and_sigmoid_heads_are_read_before_their_activation(data):
+    X = data[0]
+    plain = dense_model()
+    for activation in ("softmax", "sigmoid"):
+        headed = dense_model(activation)
+        headed.set_weights(plain.get_weights())
+        np.testing.assert_allclose(ask(headed, X), ask(plain, X), atol=1e-4)
+
+
+def test_a_single_sigmoid_unit_teaches_two_classes(data):
+    X = data[0]
+    model = dense_model("sigmoid", units=1)
+    positive = model.predict(X, verbose=0)[:, 0]
+    np.testing.assert_allclose(softmax(ask(model, X), axis=1)[:, 1], positive, atol=1e-5)
+
+
+def test_outputs_can_be_declared(data):
+    X = data[0]
+    model = dense_model("softmax")
+    proba = model.predict(X, verbose=0)
+    as_logits = ask(model, X, outputs="logits")
+    np.testing.assert_allclose(as_logits, proba, atol=1e-6)
+    as_probabilities = ask(model, X, outputs="probabilities")
+    np.testing.assert_allclose(softmax(as_probabilities, axis=1), proba, atol=1e-5)
+
+
+def test_a_teacher_with_classes_in_another_order_teaches_the_same(data):
+    model = dense_model()
+    turned = dense_model()
+    kernel, bias = model.get_weights()
+    turned.set_weights([kernel[:, [2, 0, 1]], bias[[2, 0, 1]]])
+    student = distilled(data, model)
+    other = distilled(data, turned, teacher_classes=["c", "a", "b"])
+    np.testing.assert_allclose(weights(other), weights(student), atol=1e-6)
+
+
+def test_a_teacher_that_knows_more_classes_teaches_by_those_that_y_has(data):
+    model, wide = dense_model(), dense_model(units=5)
+    kernel, bias = model.get_weights()
+    wide.set_weights([np.insert(kernel, [0, 2], 9.0, axis=1), np.insert(bias, [0, 2], 9.0)])
+    names = ["?", "a", "b", "!", "c"]
+    np.testing.assert_allclose(
+        weights(distilled(data, wide, teacher_classes=names)),
+        weights(distilled(data, model)),
+        atol=1e-6,
+    )
+
+
+def test_a_frozen_classifiers_own_labels_count(data):
+    X, y = data
+    flat = X.reshape(60, -1)
+    more = np.append(y, ["zebra"])
+    forest = RandomForestClassifier(5, random_state=0).fit(np.vstack([flat, flat[:1]]), more)
+    student = distilled(data, FrozenEstimator(forest))
+    expected = forest.predict_proba(flat)[:, :3]
+    expected = expected / expected.sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(student.teacher_predict_proba(X), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("logits", "labels", "message"),
+    [
+        (np.zeros((4, 2)), ["a", "b"], r"does not know the classes \['c'\]; it knows"),
+        (np.zeros((4, 5)), None, r"shape \(4, 5\), but y has 3 classes.*teacher_classes"),
+        (np.zeros((4, 5)), ["a", "b", "c"], r"shape \(4, 5\), but 3 labels"),
+        (np.zeros(4), None, r"shape \(4,\)"),
+        (np.full((4, 3), np.nan), None, "NaN or infinite for 4 of 4 images"),
+        (np.array([[0, 0, np.inf]]), None, "NaN or infinite for 1 of 1 images"),
+    ],
+)
+def test_outputs_that_do_not_fit_the_classes_are_refused(logits, labels, message):
+    with pytest.raises(ValueError, match=message):
+        match_classes(logits, labels, np.array(["a", "b", "c"]))
+
+
+def test_several_teachers_probabilities_are_averaged_at_the_temperature(rng):
+    members = rng.normal(0, 4, (3, 6, 4)).astype("float32")
+    weights = [1.0, 0.0, 3.0]
+    mean = np.average(softmax(members / 2.5, axis=2), axis=0, weights=weights)
+    got = average_logits(list(members), weights, 2.5)
+    np.testing.assert_allclose(softmax(got / 2.5, axis=1), mean, atol=1e-6)
+
+
+def test_a_list_of_teachers_teaches(data):
+    X = data[0]
+    model, regression = dense_model(), LogisticRegression(max_iter=20)
+    student = distilled(data, [model, regression], teacher_weights=[1, 3])
+    assert student.teacher_[0] is model
+    first = softmax(model.predict(X, verbose=0), axis=1)
+    second = student.teacher_[1].predict_proba(X.reshape(60, -1))
+    np.testing.assert_allclose(
+        student.teacher_predict_proba(X), 0.25 * first + 0.75 * second, atol=1e-4
+    )
+
+
+def test_a_function_teaches_and_must_say_so_if_it_gives_probabilities(data):
+    model = dense_model()
+
+    def logits(images):
+        return model.predict_on_batch(images)
+
+    def probabilities(images):
+        return softmax(model.predict_on_batch(images), axis=1)
+
+    expected = weights(distilled(data, model))
+    np.testing.assert_allclose(weights(distilled(data, logits)), expected, atol=1e-5)
+    declared = distilled(data, probabilities, teacher_outputs="probabilities")
+    np.testing.assert_allclose(weights(declared), expected, atol=1e-4)
+    with pytest.raises(ValueError, match="look like probabilities; set teacher_outputs"):
+        distilled(data, probabilities)
+
+
+def test_given_logits_and_probabilities_teach_as_the_teacher_does(data):
+    X = data[0]
+    model = dense_model()
+    logits = model.predict(X, verbose=0)
+    expected = weights(distilled(data, model))
+    by_logits = distilled(data, None, {"teacher_logits": logits})
+    np.testing.assert_allclose(weights(by_logits), expected, atol=1e-5)
+    by_proba = distilled(data, None, {"teacher_proba": softmax(logits, axis=1)})
+    np.testing.assert_allclose(weights(by_proba), expected, atol=1e-4)
+
+
+def test_given_logits_are_sliced_by_a_grid_search(data):
+    X, y = data
+    logits = dense_model().predict(X, verbose=0)
+    search = GridSearchCV(
+        KDClassifier(student=STUDENT, epochs=1), {"alpha": [0.0, 0.5]}, cv=2, error_score="raise"
+    )
+    search.fit(X, y, teacher_logits=logits)
+    assert search.best_estimator_.predict(X).shape == (60,)
+
+
+def test_tables_are_distilled_too(rng):
+    X = rng.normal(size=(80, 5))
+    y = (X[:, 0] > 0).astype(int)
+    student = KDClassifier(LogisticRegression(), epochs=20, learning_rate=0.02, random_state=0)
+    assert student.fit(X, y).score(X, y) > 0.8
+    assert student.agreement_score(X) > 0.8
+
+
+def test_agreement_is_the_share_of_equal_predictions(data):
+    X = data[0]
+    student = distilled(data, RandomForestClassifier(5, random_state=0))
+    by_hand = np.mean(student.predict(X) == student.teacher_.predict(X.reshape(60, -1)))
+    assert student.agreement_score(X) == pytest.approx(by_hand)
+
+
+def test_sample_weights_act_on_hard_and_soft_loss_alike(data):
+    X, y = data
+    sample_weight = np.tile([0.0, 1.0, 2.0], 20)
+    rows = np.repeat(np.arange(60), sample_weight.astype(int))
+    network = MLP(hidden=(4,))
+    for soft_loss in ("kl", "standardized", "dkd", "dist"):
+        student = KDClassifier(
+            dense_model(),
+            student=network,
+            soft_loss=soft_loss,
+            batch_size=100,
+            epochs=3,
+            optimizer="sgd",
+            random_state=0,
+        )
+        weighted = student.fit(X, y, sample_weight).predict_proba(X)
+        repeated = student.fit(X[rows], y[rows]).predict_proba(X)
+        np.testing.assert_allclose(weighted, repeated, atol=5e-6, err_msg=soft_loss)
+
+
+@pytest.mark.parametrize("soft_loss", ["standardized", "dkd", "dist", "literal"])
+def test_every_soft_loss_trains_and_literal_is_the_labels_alone(data, soft_loss):
+    model = dense_model()
+    kl = weights(distilled(data, model, alpha=0.5))
+    other = weights(distilled(data, model, alpha=0.5, soft_loss=soft_loss))
+    assert np.isfinite(other).all()
+    assert (kl != other).any()
+    if soft_loss == "literal":
+        one, two = (
+            weights(distilled(data, model, alpha=0.0, soft_loss="literal", epochs=n))
+            for n in (1, 2)
+        )
+        np.testing.assert_array_equal(one, two, "nothing moves without labels")
+
+
+def test_a_soft_loss_of_ones_own_is_used(data):
+    def squared(one_hot, teacher_logits, student_logits, temperature, sample_weight):
+        return keras.ops.mean(keras.ops.square(teacher_logits - student_logits), axis=-1)
+
+    model = dense_model()
+    student = distilled(data, model, soft_loss=squared, epochs=60, learning_rate=0.05)
+    difference = student.decision_function(data[0]) - model.predict(data[0], verbose=0)
+    assert np.square(difference).mean() < 0.2 * np.var(model.predict(data[0], verbose=0))
+
+
+def two_classes(data):
+    return data[0], np.where(data[1] == "a", "a", "b")
+
+
+def test_dkd_is_refused_and_dist_warned_about_for_two_classes(data):
+    with pytest.raises(ValueError, match="soft_loss='dkd' compares the classes other than"):
+        distilled(two_classes(data), dense_model(units=2), soft_loss="dkd")
+    with pytest.warns(UserWarning, match="soft_loss='dist': two probabilities"):
+        distilled(two_classes(data), dense_model(units=2), soft_loss="dist")
+
+
+@pytest.mark.parametrize(
+    ("teacher", "params", "fit_params", "message"),
+    [
+        ("model", {}, {"teacher_logits": np.zeros((5, 3))}, "has 5 rows, but X has 60 images"),
+        (None, {}, {"teacher_logits": np.zeros((60, 2))}, "shape \\(60, 2\\), but y has 3 classes"),
+        (None, {}, {"teacher_logits": np.full((60, 3), np.nan)}, "teacher_logits contains NaN"),
+        (
+            None,
+            {},
+            {"teacher_logits": np.zeros((60, 3)), "teacher_proba": np.ones((60, 3))},
+            "not both",
+        ),
+        ([], {}, {}, "must not be an empty list"),
+        ("model", {"teacher_classes": ["a", "b", "x"]}, {}, r"does not know the classes \['c'\]"),
+        (["model", "model"], {"teacher_weights": [1, -1]}, {}, "must be 2 numbers"),
+        ("model", {"soft_loss": "mse"}, {}, "'soft_loss' parameter"),
+        (None, {}, {"X_unlabeled": np.zeros((9, 8, 8, 1))}, "X_unlabeled needs a teacher"),
+        (
+            "model",
+            {"alpha": 1.0},
+            {"X_unlabeled": np.zeros((9, 8, 8, 1))},
+            "no effect with alpha=1",
+        ),
+        ("model", {"soft_loss": "dkd"}, {"X_unlabeled": np.zeros((9, 8, 8, 1))}, "needs labels"),
+        ("model", {}, {"X_unlabeled": np.zeros((9, 8, 9, 1))}, r"shape \(8, 9, 1\), but KDClass"),
+        ("model", {"unlabeled_ratio": 2}, {}, "unlabeled_ratio has no effect without"),
+        (
+            None,
+            {"augmentation": layers.RandomFlip()},
+            {"teacher_logits": np.zeros((60, 3))},
+            "give a teacher that can be asked",
+        ),
+        ("model", {"n_views": 2}, {}, "n_views=2 has no effect without an augmentation"),
+    ],
+)
+def test_bad_lessons_are_named(data, teacher, params, fit_params, message):
+    models = {"model": dense_model()}
+    if isinstance(teacher, list):
+        teacher = [models[name] for name in teacher]
+    with pytest.raises(ValueError, match=message):
+        distilled(
+            data,
+            models.get(teacher, teacher) if isinstance(teacher, str) else teacher,
+            fit_params,
+            **{"alpha": 0.5} | params,
+        )
+
+
+def test_weights_without_their_network_are_refused(tmp_path):
+    path = tmp_path / "teacher.weights.h5"
+    dense_model().save_weights(path)
+    with pytest.raises(ValueError, match="holds weights without the network they belong to"):
+        load_teacher(path)
+
+
+def test_h5_files_are_read(tmp_path, data):
+    path = tmp_path / "teacher.h5"
+    model = dense_model()
+    model.save(path)
+    np.testing.assert_allclose(
+        load_teacher(path).predict(data[0], verbose=0), model.predict(data[0], verbose=0)
+    )
+
+
+def test_a_function_without_labels_is_matched_by_sorted_labels():
+    assert CallableTeacher(len).labels is None
+
+
+def test_a_networks_student_can_be_the_next_teacher(data):
+    X, y = data
+    first = NetworkClassifier(FiveBlockCNN(filters=(4,)), epochs=1, random_state=0).fit(X, y)
+    student = distilled(data, FrozenEstimator(first))
+    np.testing.assert_allclose(student.teacher_predict_proba(X), first.predict_proba(X), atol=1e-5)
