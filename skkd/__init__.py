@@ -7,7 +7,12 @@ __version__ = "0.1.0"
 _PUBLIC = {
     "datasets": (),
     "distillation": ("KDClassifier",),
-    "explanation": ("Explanation", "ExplanationDisplay", "FeatureMapExplainer"),
+    "explanation": (
+        "Explanation",
+        "ExplanationDisplay",
+        "FeatureMapExplainer",
+        "GradCAMExplainer",
+    ),
     "metrics": (
         "DecisionCurveDisplay",
         "classification_summary",

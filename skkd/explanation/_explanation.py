@@ -14,8 +14,8 @@ class Explanation:
     values : ndarray of shape (n, height, width), (n, n_layers, height, width) or \
             (n, height, width, channels)
         One map an image; one for each layer; or signed values for each channel. float32.
-    images : ndarray of shape (n, height, width, channels)
-        The images explained.
+    images : array-like of shape (n, height, width, channels)
+        The images explained: those passed in, not a copy; files are read when rows are asked for.
     targets : ndarray of shape (n,)
         Label, or index where labels are unknown, of the class explained.
     probabilities : ndarray of shape (n,)
@@ -38,6 +38,13 @@ class Explanation:
 
     def __len__(self):
         return len(self.values)
+
+    @property
+    def n_empty(self):
+        """Number of maps that are zero everywhere."""
+        per_layer = self.layer_names is not None
+        maps = self.values.reshape(*self.values.shape[: 1 + per_layer], -1)
+        return int((~maps.any(axis=-1)).sum())
 
     def plot(self, **kwargs):
         """Draw every image beside its maps.

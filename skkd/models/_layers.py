@@ -105,6 +105,10 @@ class FlatGraph:
             if not isinstance(layer, NORMALIZATIONS):
                 return call.output
 
+    def name_of(self, tensor):
+        """Return the name of the call whose output a tensor is."""
+        return next(call.name for call in self.calls if call.output is tensor)
+
     def model(self, outputs, name=None):
         """Return a model from this graph's inputs to any tensors of it."""
         return keras.Model(self.input, outputs, name=name)

@@ -45,13 +45,13 @@ def test_a_mask_is_empty_exactly_for_the_healthy_class(make, draw, healthy):
 
 @each_maker
 def test_a_seed_repeats_its_images_and_leaves_the_global_state_alone(make, draw, healthy):
-    before = np.random.get_state()[1].copy()  # noqa: NPY002
+    before = np.random.get_state()[1].copy()
     first = make(8, image_size=(40, 32), random_state=3, return_masks=True)
     again = make(8, image_size=(40, 32), random_state=np.random.RandomState(3), return_masks=True)
     for a, b in zip(first, again, strict=True):
         np.testing.assert_array_equal(a, b)
     assert not np.array_equal(first[0], make(8, image_size=(40, 32), random_state=4)[0])
-    np.testing.assert_array_equal(np.random.get_state()[1], before)  # noqa: NPY002
+    np.testing.assert_array_equal(np.random.get_state()[1], before)
 
 
 @each_maker
