@@ -7,7 +7,7 @@ from numbers import Integral
 import keras
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin, clone
-from sklearn.pipeline import Pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.utils.validation import check_is_fitted
 from tqdm.auto import tqdm
 
@@ -247,12 +247,13 @@ def find_model(estimator):
     """
     if isinstance(estimator, keras.Model):
         return estimator, np.arange(open_model(estimator).output_shape[-1]), None
-    estimator = getattr(estimator, "best_estimator_", estimator)
-    steps_before = None
-    if isinstance(estimator, Pipeline):
-        check_is_fitted(estimator)
-        steps_before = estimator[:-1] if len(estimator) > 1 else None
-        estimator = estimator[-1]
+    steps = []
+    while hasattr(estimator, "best_estimator_") or isinstance(estimator, Pipeline):
+        estimator = getattr(estimator, "best_estimator_", estimator)
+        if isinstance(estimator, Pipeline):
+            check_is_fitted(estimator)
+            steps += [step for _, step in estimator.steps[:-1]]
+            estimator = estimator[-1]
     if hasattr(estimator, "fit"):
         check_is_fitted(estimator)
     model = getattr(estimator, "model_", None)
@@ -265,7 +266,7 @@ def find_model(estimator):
     classes = getattr(estimator, "classes_", None)
     if classes is None:
         classes = np.arange(open_model(model).output_shape[-1])
-    return model, np.asarray(classes), steps_before
+    return model, np.asarray(classes), make_pipeline(*steps) if steps else None
 
 
 def choose_layers(graph, layers, model_name):

@@ -12,8 +12,9 @@ from skkd import FeatureMapExplainer, NetworkClassifier
 def by_hand(model, layer_name, images, reduce=np.mean):
     """Average one layer's output over filters and resize it, away from our code."""
     layer = model.get_layer(layer_name)
-    features = np.asarray(keras.Model(model.inputs[0], layer.output)(images))
-    return keras.ops.image.resize(reduce(features, axis=-1)[..., None], images.shape[1:3])[..., 0]
+    features = keras.Model(model.inputs[0], layer.output).predict(images, verbose=0)
+    maps = keras.ops.image.resize(reduce(features, axis=-1)[..., None], images.shape[1:3])
+    return keras.ops.convert_to_numpy(maps)[..., 0]
 
 
 @pytest.mark.parametrize(

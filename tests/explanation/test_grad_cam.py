@@ -64,12 +64,12 @@ def test_maps_equal_those_of_a_hand_written_gradient_tape(images, method, layer,
     model = flat_cnn()
     explainer = GradCAMExplainer(model, method=method, layer=layer, output=output).fit()
     explanation = explainer.explain(images)
-    classes = np.asarray(model(images)).argmax(axis=1)
+    classes = model.predict(images, verbose=0).argmax(axis=1)
     expected = with_tape(model, layer, images, classes, method, output == "probability")
     assert (expected.max(axis=(1, 2)) > 0).any()
     np.testing.assert_allclose(explanation.values, expected, atol=1e-5)
     np.testing.assert_array_equal(explanation.targets, classes)
-    proba = np.asarray(model(images)).max(axis=1)
+    proba = model.predict(images, verbose=0).max(axis=1)
     np.testing.assert_allclose(explanation.probabilities, proba, atol=1e-6)
 
 
@@ -90,7 +90,7 @@ def test_after_average_pooling_maps_are_class_activation_maps(rng):
     images = rng.normal(size=(5, 6, 6, 1)).astype("float32")
     for label in (0, 1):
         maps = GradCAMExplainer(model, target=label).fit().transform(images)
-        expected = np.maximum(np.asarray(features(images)) @ kernel[:, label], 0)
+        expected = np.maximum(features.predict(images, verbose=0) @ kernel[:, label], 0)
         highest = expected.max(axis=(1, 2), keepdims=True)
         np.testing.assert_allclose(maps, expected / np.where(highest > 0, highest, 1), atol=1e-5)
 
@@ -234,7 +234,7 @@ def test_a_subclassed_model_is_explained(rng):
     explainer = GradCAMExplainer(model, target=2).fit()
     assert explainer.layer_names_ == ["convolution"]
     kernel = model.dense.get_weights()[0][:, 2]
-    features = np.maximum(np.asarray(model.convolution(images)), 0)
+    features = np.maximum(keras.ops.convert_to_numpy(model.convolution(images)), 0)
     expected = keras.ops.image.resize(np.maximum(features @ kernel, 0)[..., None], (9, 9))
     expected = keras.ops.convert_to_numpy(expected)[..., 0]
     highest = expected.max(axis=(1, 2), keepdims=True)
