@@ -12,6 +12,7 @@ _PUBLIC = {
         "ExplanationDisplay",
         "FeatureMapExplainer",
         "GradCAMExplainer",
+        "SHAPExplainer",
     ),
     "metrics": (
         "DecisionCurveDisplay",

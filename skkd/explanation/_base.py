@@ -20,8 +20,8 @@ from skkd.models._layers import CONVOLUTIONS, logits_model, open_model
 class BaseExplainer(TransformerMixin, BaseEstimator):
     """Base of the explainers: transformers around a trained model.
 
-    A subclass chooses layers in ``_resolve`` and says in ``_explain_images`` what it makes of
-    images.
+    A subclass chooses layers in ``_resolve``, makes a compiled function of batches in
+    ``_make_function``, and puts an explanation together in ``_explain_images``.
     """
 
     # Explainers that are about a class have a parameter of this name.
@@ -110,22 +110,24 @@ class BaseExplainer(TransformerMixin, BaseEstimator):
         self._functions = {}
         self._resolve()
 
-    def _function(self, image_shape):
-        """Return the compiled function for images of a shape, made on first use."""
-        if image_shape not in self._functions:
-            self._functions[image_shape] = self._make_function(image_shape)
-        return self._functions[image_shape]
+    def _compiled(self, make, image_shape):
+        """Return ``make(image_shape)``, a compiled function, made on first use."""
+        key = (make.__name__, image_shape)
+        if key not in self._functions:
+            self._functions[key] = make(image_shape)
+        return self._functions[key]
 
-    def _in_batches(self, images, targets):
+    def _in_batches(self, images, targets, progress=True):
         """Apply the compiled function to all images and return its results.
 
         The last batch is padded, as every new shape would be compiled anew.
         """
-        function = self._function(tuple(images.shape[1:]))
+        function = self._compiled(self._make_function, tuple(images.shape[1:]))
         size = min(self.batch_size, len(images))
         batches = Batches(images, batch_size=size)
         arrays = None
-        for number in self._progress(range(len(batches)), "batch"):
+        numbers = range(len(batches))
+        for number in self._progress(numbers, "batch") if progress else numbers:
             (batch,) = batches[number]
             rows = slice(number * size, number * size + len(batch))
             missing = size - len(batch)
