@@ -139,17 +139,6 @@ def test_a_pipelines_earlier_steps_are_applied_first(digits):
     np.testing.assert_array_equal(maps, expected)
 
 
-def test_the_picture_has_a_row_an_image_and_a_column_a_layer(trained, digits):
-    import matplotlib.pyplot as plt
-
-    X, y = digits
-    display = FeatureMapExplainer(trained).fit().explain(X[:3], y[:3]).plot(rows=[0, 2])
-    assert display.axes_.shape == (2, 3)
-    assert [ax.get_title() for ax in display.axes_[0]] == ["image", "block1_conv", "block2_conv"]
-    assert display.axes_[1, 0].get_ylabel().startswith(f"{y[2]}\nseen as ")
-    plt.close(display.figure_)
-
-
 @pytest.mark.parametrize(
     ("params", "message"),
     [
