@@ -7,7 +7,13 @@ __version__ = "0.1.0"
 _PUBLIC = {
     "datasets": (),
     "distillation": ("KDClassifier",),
-    "explanation": ("Explanation", "ExplanationDisplay", "FeatureMapExplainer"),
+    "explanation": (
+        "Explanation",
+        "ExplanationDisplay",
+        "FeatureMapExplainer",
+        "GradCAMExplainer",
+        "SHAPExplainer",
+    ),
     "metrics": (
         "DecisionCurveDisplay",
         "classification_summary",

@@ -1,28 +1,39 @@
 """What all explainers share."""
 
+import copy
+import difflib
+from numbers import Integral
+
 import keras
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin, clone
-from sklearn.pipeline import Pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.utils.validation import check_is_fitted
+from tqdm.auto import tqdm
 
 from skkd._images import as_images
-from skkd.models._layers import check_built
+from skkd.explanation._explanation import Explanation
+from skkd.models._batches import Batches
+from skkd.models._layers import CONVOLUTIONS, logits_model, open_model
 
 
 class BaseExplainer(TransformerMixin, BaseEstimator):
     """Base of the explainers: transformers around a trained model.
 
-    A subclass says in ``_explain_images`` what it makes of images.
+    A subclass chooses layers in ``_resolve``, makes a compiled function of batches in
+    ``_make_function``, and puts an explanation together in ``_explain_images``.
     """
+
+    # Explainers that are about a class have a parameter of this name.
+    target = "predicted"
 
     def fit(self, X=None, y=None):
         """Find the model and the layers to explain. Nothing is trained.
 
         Parameters
         ----------
-        X : ignored
-            Accepted for use in a Pipeline.
+        X : array-like of shape (n, height, width[, channels]), or paths, default=None
+            Images, for what the explainer may need to see of them. Most need none.
         y : ignored
             Accepted for use in a Pipeline.
 
@@ -32,8 +43,7 @@ class BaseExplainer(TransformerMixin, BaseEstimator):
             The fitted explainer.
         """
         self._validate_params()
-        self.model_, self.classes_, self._steps_before = find_model(self.estimator)
-        self._resolve()
+        self._find_model()
         return self
 
     def transform(self, X):
@@ -49,7 +59,24 @@ class BaseExplainer(TransformerMixin, BaseEstimator):
         maps : ndarray, float32
             The maps, of the images' size.
         """
-        return self._explain_images(self._check_images(X))[0]
+        return self._as_output(self.explain(X).values)
+
+    def fit_transform(self, X, y=None):
+        """Fit and explain the same images.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, height, width[, channels]), or paths
+            Images, or n paths of image files.
+        y : array-like of shape (n,), default=None
+            True class labels, needed for ``target="true"``.
+
+        Returns
+        -------
+        maps : ndarray, float32
+            The maps, of the images' size.
+        """
+        return self._as_output(self.fit(X, y).explain(X, y).values)
 
     def explain(self, X, y=None):
         """Explain images and keep with the maps what they are about.
@@ -59,20 +86,97 @@ class BaseExplainer(TransformerMixin, BaseEstimator):
         X : array-like of shape (n, height, width[, channels]), or paths
             Images, or n paths of image files.
         y : array-like of shape (n,), default=None
-            Class labels.
+            True class labels: kept for titles, and needed for ``target="true"``.
 
         Returns
         -------
         explanation : Explanation
-            Maps, images, target classes and their probabilities.
+            Maps, images, the classes they are about and their probabilities.
         """
-        raise NotImplementedError
+        images = self._check_images(X)
+        if y is not None and np.shape(y) != (len(images),):
+            raise ValueError(f"y must hold {len(images)} labels; got shape {np.shape(y)}")
+        results = self._explain_images(images, self._target_indices(y, len(images)))
+        results["targets"] = self.classes_[results["targets"]]
+        return Explanation(images=images, labels=None if y is None else np.asarray(y), **results)
+
+    def _as_output(self, values):
+        """Return what ``transform`` gives for an explanation's values."""
+        return values
+
+    def _find_model(self):
+        self.model_, self.classes_, self._steps_before = find_model(self.estimator)
+        self._network = logits_model(self.model_)
+        self._functions = {}
+        self._resolve()
+
+    def _compiled(self, make, image_shape):
+        """Return ``make(image_shape)``, a compiled function, made on first use."""
+        key = (make.__name__, image_shape)
+        if key not in self._functions:
+            self._functions[key] = make(image_shape)
+        return self._functions[key]
+
+    def _in_batches(self, images, targets, progress=True):
+        """Apply the compiled function to all images and return its results.
+
+        The last batch is padded, as every new shape would be compiled anew.
+        """
+        function = self._compiled(self._make_function, tuple(images.shape[1:]))
+        size = min(self.batch_size, len(images))
+        batches = Batches(images, batch_size=size)
+        arrays = None
+        numbers = range(len(batches))
+        for number in self._progress(numbers, "batch") if progress else numbers:
+            (batch,) = batches[number]
+            rows = slice(number * size, number * size + len(batch))
+            missing = size - len(batch)
+            results = function(_pad(as_float(batch), missing), _pad(targets[rows], missing))
+            if arrays is None:
+                arrays = [np.empty((len(images), *r.shape[1:]), r.dtype) for r in results]
+            for array, result in zip(arrays, results, strict=True):
+                array[rows] = result[: len(batch)]
+        return arrays
+
+    def _progress(self, items, unit):
+        return tqdm(items, desc=type(self).__name__, unit=unit, disable=not self.verbose)
+
+    def _target_indices(self, y, n_images):
+        """Return the class asked for as its index for every image, -1 for the predicted one."""
+        target = self.target
+        if isinstance(target, str) and target == "predicted":
+            return np.full(n_images, -1, np.int32)
+        if isinstance(target, str) and target == "true":
+            if y is None:
+                raise ValueError(
+                    "target='true' needs the labels: call explain(X, y) or fit_transform(X, y)"
+                )
+            target, name = y, "y"
+        else:
+            name = "target"
+        labels = np.asarray(target)
+        if labels.ndim == 0:
+            labels = np.full(n_images, labels)
+        if labels.shape != (n_images,):
+            raise ValueError(
+                f"target must be one label or {n_images} of them, one an image; got shape "
+                f"{labels.shape}"
+            )
+        order = np.argsort(self.classes_)
+        positions = np.searchsorted(self.classes_, labels, sorter=order).clip(max=len(order) - 1)
+        indices = order[positions]
+        if (unknown := self.classes_[indices] != labels).any():
+            raise ValueError(
+                f"{name} holds {labels[unknown][0]!r}, which is not a class of the model; its "
+                f"classes are {self.classes_.tolist()}"
+            )
+        return indices.astype(np.int32)
 
     def _check_images(self, X):
         check_is_fitted(self)
         if self._steps_before is not None:
             X = self._steps_before.transform(X)
-        wanted = self.model_.input_shape[1:]
+        wanted = self._network.input_shape[1:]
         if len(wanted) != 3:
             raise ValueError(
                 f"model {self.model_.name!r} takes inputs of shape {wanted}, which are no images"
@@ -85,16 +189,44 @@ class BaseExplainer(TransformerMixin, BaseEstimator):
                 f"X has images of shape {have}, but model {self.model_.name!r} takes images of "
                 f"shape {wanted}"
             )
+        if len(images) == 0:
+            raise ValueError("X has no images; at least one is needed")
         return images
 
     def __sklearn_clone__(self):
         """Make an unfitted copy around the same trained model, which a clone would un-train."""
-        return type(self)(
+        new = type(self)(
             **{
                 name: value if name == "estimator" else clone(value, safe=False)
                 for name, value in self.get_params(deep=False).items()
             }
         )
+        for name in ("_sklearn_output_config", "_metadata_request"):
+            if hasattr(self, name):
+                setattr(new, name, copy.deepcopy(getattr(self, name)))
+        return new
+
+    def __getstate__(self):
+        """Leave out the model, which the estimator has, and what is compiled from it."""
+        state = dict(super().__getstate__())
+        for name in ("model_", "_network", "_functions"):
+            state.pop(name, None)
+        return state
+
+    def __setstate__(self, state):
+        """Find the model in the estimator again."""
+        super().__setstate__(state)
+        if "classes_" in state:
+            self._find_model()
+
+
+def _pad(array, n_rows):
+    return np.pad(array, [(0, n_rows)] + [(0, 0)] * (array.ndim - 1), mode="edge")
+
+
+def as_float(images):
+    """Return images as float32, the type in which networks compute."""
+    return images.astype(np.float32, copy=False)
 
 
 def find_model(estimator):
@@ -103,7 +235,8 @@ def find_model(estimator):
     Parameters
     ----------
     estimator : keras.Model, estimator or Pipeline
-        A model; a fitted estimator with a ``model_``; a Pipeline or a fitted search ending in one.
+        A model; a fitted estimator with a ``model_``, such as `NetworkClassifier` or one of
+        SciKeras; a Pipeline or a fitted search ending in one.
 
     Returns
     -------
@@ -115,14 +248,14 @@ def find_model(estimator):
         The steps that images pass before they reach the model.
     """
     if isinstance(estimator, keras.Model):
-        check_built(estimator)
-        return estimator, np.arange(estimator.output_shape[-1]), None
-    estimator = getattr(estimator, "best_estimator_", estimator)
-    steps_before = None
-    if isinstance(estimator, Pipeline):
-        check_is_fitted(estimator)
-        steps_before = estimator[:-1] if len(estimator) > 1 else None
-        estimator = estimator[-1]
+        return estimator, np.arange(open_model(estimator).output_shape[-1]), None
+    steps = []
+    while hasattr(estimator, "best_estimator_") or isinstance(estimator, Pipeline):
+        estimator = getattr(estimator, "best_estimator_", estimator)
+        if isinstance(estimator, Pipeline):
+            check_is_fitted(estimator)
+            steps += [step for _, step in estimator.steps[:-1]]
+            estimator = estimator[-1]
     if hasattr(estimator, "fit"):
         check_is_fitted(estimator)
     model = getattr(estimator, "model_", None)
@@ -133,4 +266,51 @@ def find_model(estimator):
             f"{type(estimator).__name__}"
         )
     classes = getattr(estimator, "classes_", None)
-    return model, np.arange(model.output_shape[-1]) if classes is None else classes, steps_before
+    if classes is None:
+        classes = np.arange(open_model(model).output_shape[-1])
+    return model, np.asarray(classes), make_pipeline(*steps) if steps else None
+
+
+def choose_layers(graph, layers, model_name):
+    """Find the calls of the layers that a user names.
+
+    Parameters
+    ----------
+    graph : FlatGraph
+        The graph of the model.
+    layers : {"conv", "all"} or list of str or int
+        All convolutions; every layer with a feature map; or some, by name or by position among
+        the convolutions.
+    model_name : str
+        Name of the model, for the message of an error.
+
+    Returns
+    -------
+    calls : list of LayerCall
+        The calls, in the order asked for.
+    """
+    with_maps = [call for call in graph.calls if len(call.output.shape) == 4]
+    convolutions = [call for call in with_maps if isinstance(call.layer, CONVOLUTIONS)]
+    if layers == "all" and with_maps:
+        return with_maps
+    if not convolutions and (isinstance(layers, str) or not with_maps):
+        raise ValueError(
+            f"model {model_name!r} has no convolution to explain; its layers are "
+            f"{[call.name for call in graph.calls]}"
+        )
+    if isinstance(layers, str):
+        return convolutions
+    by_name = {call.name: call for call in with_maps}
+    return [_named_layer(layer, by_name, convolutions) for layer in layers]
+
+
+def _named_layer(layer, by_name, convolutions):
+    if isinstance(layer, str) and layer in by_name:
+        return by_name[layer]
+    if isinstance(layer, Integral) and -len(convolutions) <= layer < len(convolutions):
+        return convolutions[layer]
+    near = difflib.get_close_matches(str(layer), by_name, n=3, cutoff=0.0)
+    raise ValueError(
+        f"{layer!r} is not a layer with a feature map; the closest are {near}, and positions run "
+        f"from 0 to {len(convolutions) - 1}"
+    )

@@ -11,11 +11,12 @@ class Explanation:
 
     Parameters
     ----------
-    values : ndarray of shape (n, height, width), (n, n_layers, height, width) or \
-            (n, height, width, channels)
-        One map an image; one for each layer; or signed values for each channel. float32.
-    images : ndarray of shape (n, height, width, channels)
-        The images explained.
+    values : ndarray of shape (n, height, width), (n, n_layers, height, width), \
+            (n, height, width, channels) or (n, height, width, channels, n_classes)
+        One map an image; one for each layer; or signed values for each channel, of one class or
+        of all. float32.
+    images : array-like of shape (n, height, width, channels)
+        The images explained: those passed in, not a copy; files are read when rows are asked for.
     targets : ndarray of shape (n,)
         Label, or index where labels are unknown, of the class explained.
     probabilities : ndarray of shape (n,)
@@ -26,6 +27,13 @@ class Explanation:
         Names of the layers along the second axis of ``values``.
     method : str, default=""
         Name of the explanation, for titles.
+    base_values : ndarray of shape (n,) or (n, n_classes), default=None
+        The score that signed values start from: that of the background.
+    additivity_gap : ndarray of shape (n,) or (n, n_classes), default=None
+        What signed values fail to explain: the image's score, minus the base value, minus their
+        sum. Zero for exact SHAP values.
+    classes : ndarray of shape (n_classes,), default=None
+        Labels along the last axis of ``values`` of all classes.
     """
 
     values: np.ndarray
@@ -35,9 +43,42 @@ class Explanation:
     labels: np.ndarray | None = None
     layer_names: list | None = None
     method: str = ""
+    base_values: np.ndarray | None = None
+    additivity_gap: np.ndarray | None = None
+    classes: np.ndarray | None = None
 
     def __len__(self):
         return len(self.values)
+
+    @property
+    def n_empty(self):
+        """Number of maps that are zero everywhere."""
+        per_layer = self.layer_names is not None
+        maps = self.values.reshape(*self.values.shape[: 1 + per_layer], -1)
+        return int((~maps.any(axis=-1)).sum())
+
+    def to_shap(self):
+        """Return signed values as the shap package has them, for its plots.
+
+        Returns
+        -------
+        explanation : shap.Explanation
+            With the names of the classes; ``shap.image_plot(explanation.to_shap())`` draws it.
+        """
+        import shap
+        from slicer import Obj
+
+        if self.base_values is None:
+            raise ValueError(f"{self.method} gives no SHAP values; SHAPExplainer does")
+        if self.classes is None:
+            # Says that there is a name an image: shap would take them for names of the channels
+            # where there are as many.
+            names = Obj(self.targets.astype(str).tolist(), [0])
+        else:
+            names = self.classes.astype(str).tolist()
+        return shap.Explanation(
+            self.values, self.base_values, np.asarray(self.images), output_names=names
+        )
 
     def plot(self, **kwargs):
         """Draw every image beside its maps.

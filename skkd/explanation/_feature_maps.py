@@ -1,17 +1,18 @@
 """The paper's explanation: the average feature map of every layer."""
 
-import difflib
+import itertools
 from numbers import Integral
 
 import keras
 import numpy as np
 from keras import ops
 from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import check_is_fitted
 
-from skkd.explanation._base import BaseExplainer
-from skkd.explanation._explanation import Explanation
-from skkd.models._batches import Batches
-from skkd.models._layers import CONVOLUTIONS, flatten_graph, logits_model
+from skkd._backend import traced
+from skkd.explanation._base import BaseExplainer, choose_layers
+from skkd.models._layers import flatten_graph
 
 REDUCTIONS = {
     "mean": ops.mean,
@@ -43,6 +44,9 @@ class FeatureMapExplainer(BaseExplainer):
     interpolation : {"nearest", "bilinear", "bicubic", "lanczos3", "lanczos5"}, \
             default="bilinear"
         How maps are resized to the image.
+    flatten : bool, default=False
+        Give one row an image, (n, n_layers * height * width), so that a Pipeline can train a
+        scikit-learn classifier on the maps.
     batch_size : int, default=32
         Images explained at a time.
     verbose : {0, 1}, default=0
@@ -81,6 +85,7 @@ class FeatureMapExplainer(BaseExplainer):
         "reduction": [StrOptions(set(REDUCTIONS)), callable],
         "normalize": ["boolean"],
         "interpolation": [StrOptions({"nearest", "bilinear", "bicubic", "lanczos3", "lanczos5"})],
+        "flatten": ["boolean"],
         "batch_size": [Interval(Integral, 1, None, closed="left")],
         "verbose": [Interval(Integral, 0, 1, closed="both"), "boolean"],
     }
@@ -93,6 +98,7 @@ class FeatureMapExplainer(BaseExplainer):
         reduction="mean",
         normalize=False,
         interpolation="bilinear",
+        flatten=False,
         batch_size=32,
         verbose=0,
     ):
@@ -101,90 +107,93 @@ class FeatureMapExplainer(BaseExplainer):
         self.reduction = reduction
         self.normalize = normalize
         self.interpolation = interpolation
+        self.flatten = flatten
         self.batch_size = batch_size
         self.verbose = verbose
 
-    def explain(self, X, y=None):
-        """Explain images and keep with the maps what they are about.
+    @available_if(lambda self: self.flatten)
+    def get_feature_names_out(self, input_features=None):
+        """Return the names of the columns that ``transform`` gives with ``flatten=True``.
 
         Parameters
         ----------
-        X : array-like of shape (n, height, width[, channels]), or paths
-            Images, or n paths of image files.
-        y : array-like of shape (n,), default=None
-            True class labels, kept for titles: feature maps are about no class in particular.
+        input_features : ignored
+            Accepted for scikit-learn's sake.
 
         Returns
         -------
-        explanation : Explanation
-            Maps, images, predicted classes and their probabilities.
+        names : ndarray of str
+            Layer, row and column of each value: "block1_conv_0_7".
         """
-        images = self._check_images(X)
-        maps, probabilities = self._explain_images(images)
-        predicted = probabilities.argmax(axis=1)
-        return Explanation(
-            values=maps,
-            images=np.asarray(images[np.arange(len(images))]),
-            targets=self.classes_[predicted],
-            probabilities=probabilities.max(axis=1),
-            labels=None if y is None else np.asarray(y),
-            layer_names=list(self.layer_names_),
-            method="feature maps",
-        )
+        check_is_fitted(self)
+        height, width = self._image_size
+        if None in (height, width):
+            raise ValueError(
+                f"model {self.model_.name!r} takes images of any size; call fit(X) with images to "
+                "know how many columns there will be"
+            )
+        positions = itertools.product(self.layer_names_, range(height), range(width))
+        return np.array([f"{name}_{row}_{column}" for name, row, column in positions], dtype=object)
+
+    def fit(self, X=None, y=None):
+        """Find the model and the layers to explain. Nothing is trained.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, height, width[, channels]), or paths, default=None
+            Images, of which only the size is seen, and only for a model of any input size.
+        y : ignored
+            Accepted for use in a Pipeline.
+
+        Returns
+        -------
+        self : FeatureMapExplainer
+            The fitted explainer.
+        """
+        super().fit(X, y)
+        self._image_size = self._network.input_shape[1:3]
+        if None in self._image_size and X is not None:
+            self._image_size = self._check_images(X).shape[1:3]
+        return self
 
     def _resolve(self):
-        self._network = logits_model(self.model_)
-        self.layer_names_ = [call.name for call in self._choose(flatten_graph(self._network))]
+        graph = flatten_graph(self._network)
+        calls = choose_layers(graph, self.layers, self.model_.name)
+        self.layer_names_ = [call.name for call in calls]
 
-    def _choose(self, graph):
-        """Return the calls of the layers to explain."""
-        with_maps = [call for call in graph.calls if len(call.output.shape) == 4]
-        convolutions = [call for call in with_maps if isinstance(call.layer, CONVOLUTIONS)]
-        if isinstance(self.layers, str):
-            chosen = with_maps if self.layers == "all" else convolutions
-            if not chosen:
-                raise ValueError(
-                    f"model {self.model_.name!r} has no convolution to explain; its layers are "
-                    f"{[call.name for call in graph.calls]}"
-                )
-            return chosen
-        by_name = {call.name: call for call in with_maps}
-        return [self._named(layer, by_name, convolutions) for layer in self.layers]
+    def _explain_images(self, images, targets):
+        maps, probabilities = self._in_batches(images, targets)
+        return {
+            "values": maps,
+            "targets": probabilities.argmax(axis=1),
+            "probabilities": probabilities.max(axis=1),
+            "layer_names": list(self.layer_names_),
+            "method": "feature maps",
+        }
 
-    def _named(self, layer, by_name, convolutions):
-        if isinstance(layer, str) and layer in by_name:
-            return by_name[layer]
-        if isinstance(layer, Integral) and -len(convolutions) <= layer < len(convolutions):
-            return convolutions[layer]
-        near = difflib.get_close_matches(str(layer), by_name, n=3, cutoff=0.0)
-        raise ValueError(
-            f"layers: {layer!r} is not a layer with a feature map; the closest are {near}, and "
-            f"positions run from 0 to {len(convolutions) - 1}"
-        )
+    def _as_output(self, values):
+        return values.reshape(len(values), -1) if self.flatten else values
 
-    def _explain_images(self, images):
-        model = self._maps_model(tuple(images.shape[1:]))
-        batches = Batches(images, batch_size=self.batch_size)
-        return model.predict(batches, verbose=int(self.verbose))
-
-    def _maps_model(self, image_shape):
-        """Make the model from images to all maps and probabilities."""
+    def _make_function(self, image_shape):
         graph = flatten_graph(self._network, image_shape)
-        reduce = REDUCTIONS.get(self.reduction, self.reduction)
-        maps = []
-        for call in self._choose(graph):
-            channels_first = getattr(call.layer, "data_format", None) == "channels_first"
-            values = reduce(graph.activated(call), axis=1 if channels_first else -1)
-            values = ops.image.resize(
-                values[..., None],
-                image_shape[:2],
-                interpolation=self.interpolation,
-                data_format="channels_last",
-            )
-            maps.append(values[..., 0])
+        calls = choose_layers(graph, self.layers, self.model_.name)
+        maps = [self._draw_map(graph.activated(call), call.layer, image_shape) for call in calls]
         maps = ops.cast(ops.stack(maps, axis=1), "float32")
         if self.normalize:
             low = ops.min(maps, axis=(2, 3), keepdims=True)
             span = ops.max(maps, axis=(2, 3), keepdims=True) - low
             maps = (maps - low) / ops.where(span > 0, span, 1.0)
-        return keras.Model(graph.input, [maps, ops.softmax(graph.outputs[0])])
+        model = keras.Model(graph.input, [maps, ops.softmax(graph.outputs[0])])
+        return traced(lambda images, targets: tuple(model(images, training=False)), model)
+
+    def _draw_map(self, features, layer, image_shape):
+        """Reduce a layer's features to one map of the image's size."""
+        reduce = REDUCTIONS.get(self.reduction, self.reduction)
+        channels_first = getattr(layer, "data_format", None) == "channels_first"
+        values = ops.image.resize(
+            reduce(features, axis=1 if channels_first else -1)[..., None],
+            image_shape[:2],
+            interpolation=self.interpolation,
+            data_format="channels_last",
+        )
+        return values[..., 0]

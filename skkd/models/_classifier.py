@@ -404,16 +404,16 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):
             network = None
         views = self._make_views(seed)
         lessons = self._make_lessons(images, y, hard, sample_weight, network, views, **teaching)
-        if not again:
-            self._trainer = NetworkTrainer(
-                lessons.network,
-                optimizer=self._make_optimizer(),
-                loss=lessons.loss,
-                metrics=[Accuracy(len(self.classes_))],
-                random_state=seed,
-            )
         callbacks = self._training_callbacks()
         with self.distribution.scope() if self.distribution else contextlib.nullcontext():
+            if not again:
+                self._trainer = NetworkTrainer(
+                    lessons.network,
+                    optimizer=self._make_optimizer(),
+                    loss=lessons.loss,
+                    metrics=[Accuracy(len(self.classes_))],
+                    random_state=seed,
+                )
             self._trainer.train(
                 lessons.batches(rows, self.batch_size, seed=seed, **lessons.mixing),
                 None if held_out is None else lessons.batches(held_out, self.batch_size),

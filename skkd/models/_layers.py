@@ -19,6 +19,18 @@ ACTIVATIONS = (
     keras.layers.ReLU,
 )
 
+NORMALIZATIONS = (
+    keras.layers.BatchNormalization,
+    keras.layers.GroupNormalization,
+    keras.layers.LayerNormalization,
+)
+# What keras.ops.relu and the like put into a functional model is not a layer, and its classes are
+# not public.
+ACTIVATION_OPERATIONS = (
+    *("Celu", "Elu", "Gelu", "HardSigmoid", "HardSilu", "HardTanh", "LeakyRelu", "Mish", "ReLU"),
+    *("Relu", "Relu6", "Selu", "Sigmoid", "Silu", "Softplus", "Softsign", "Tanh"),
+)
+
 # The smallest normal float32: log of it is finite.
 TINY = 1.1754944e-38
 
@@ -37,7 +49,7 @@ class LayerCall:
     inputs : tuple of keras.KerasTensor
         Its symbolic inputs in the flattened graph.
     output : keras.KerasTensor
-        Its symbolic output in the flattened graph.
+        Its symbolic output in the flattened graph, with its tap added if it has one.
     """
 
     name: str
@@ -58,11 +70,14 @@ class FlatGraph:
         The symbolic outputs.
     calls : list of LayerCall
         Every leaf layer's call, in the order in which data passes through them.
+    taps : list of keras.KerasTensor
+        Inputs that are added to the outputs of the layers asked for, in the order asked for.
     """
 
     input: keras.KerasTensor = field(repr=False)
     outputs: list = field(repr=False)
     calls: list = field(repr=False)
+    taps: list = field(repr=False, default_factory=list)
 
     def activated(self, call):
         """Return a layer's output after the activation that follows it.
@@ -84,10 +99,15 @@ class FlatGraph:
             if len(readers) != 1:
                 return call.output
             output = readers[0].output
-            if isinstance(readers[0].layer, ACTIVATIONS):
+            layer = readers[0].layer
+            if isinstance(layer, ACTIVATIONS) or type(layer).__name__ in ACTIVATION_OPERATIONS:
                 return output
-            if not isinstance(readers[0].layer, keras.layers.BatchNormalization):
+            if not isinstance(layer, NORMALIZATIONS):
                 return call.output
+
+    def name_of(self, tensor):
+        """Return the name of the call whose output a tensor is."""
+        return next(call.name for call in self.calls if call.output is tensor)
 
     def model(self, outputs, name=None):
         """Return a model from this graph's inputs to any tensors of it."""
@@ -101,6 +121,44 @@ def check_built(model):
             f"model {model.name!r} has no input shape yet; give it a keras.Input as first layer, "
             "or write it with the functional API"
         )
+
+
+def open_model(model):
+    """Return a model whose layers can be walked.
+
+    Parameters
+    ----------
+    model : keras.Model
+        Any model. A subclassed one must have been built or called, and must consist of layers and
+        of operations of ``keras.ops``.
+
+    Returns
+    -------
+    model : keras.Model
+        The model itself where it is functional or Sequential; otherwise a functional one of the
+        same layers.
+    """
+    if _is_open(model):
+        check_built(model)
+        return model
+    shape = (model.get_build_config() or {}).get("input_shape")
+    if not model.built or shape is None:
+        raise ValueError(
+            f"model {model.name!r} has no input shape yet; call it once on images before"
+        )
+    try:
+        return _draw(model, (None, *shape[1:]), None)
+    except Exception as error:
+        raise ValueError(
+            f"model {model.name!r} is a subclass of keras.Model whose call cannot be drawn as a "
+            f"graph of Keras layers and keras.ops: {error}"
+        ) from error
+
+
+def _draw(model, shape, dtype):
+    """Make a functional model of what a subclassed model calls."""
+    inputs = keras.Input(batch_shape=shape, dtype=dtype)
+    return keras.Model(inputs, model.call(inputs), name=model.name)
 
 
 def _ends(model):
@@ -130,14 +188,20 @@ def own_layers(model):
     return copy
 
 
-def flatten_graph(model, image_shape=None):
+def flatten_graph(model, image_shape=None, taps=()):
     """Re-draw a model without nested models.
 
     Parameters
     ----------
     model : keras.Model
-        A functional or Sequential model; models nested in it to any depth are opened when they
-        are functional or Sequential, and count as one layer otherwise.
+        A model; models nested in it to any depth are opened. A subclassed one that does more than
+        call layers and ``keras.ops`` counts as one layer where it is nested.
+    image_shape : tuple of int, default=None
+        Shape of one image, for models of any input size. None keeps the model's own.
+    taps : sequence of str, default=()
+        Names of calls to whose output a new input is added. Where that input is zero the model
+        computes what it did, and the gradient with respect to the input is the one with respect
+        to the layer's output.
 
     Returns
     -------
@@ -145,7 +209,7 @@ def flatten_graph(model, image_shape=None):
         The same computation over the same layers. ``keras.Model(model.inputs, inner.output)``
         fails for layers of nested models; a model made from this graph does not.
     """
-    check_built(model)
+    model = open_model(model)
     inputs = [
         keras.Input(
             batch_shape=tensor.shape if image_shape is None else (None, *image_shape),
@@ -155,22 +219,30 @@ def flatten_graph(model, image_shape=None):
         for tensor in model.inputs
     ]
     calls = []
-    outputs = _redraw(model, inputs, calls, prefix="")
-    return FlatGraph(keras.tree.pack_sequence_as(_ends(model)[0], inputs), outputs, calls)
+    tapped = dict.fromkeys(taps)
+    outputs = _redraw(model, inputs, calls, tapped, prefix="")
+    inputs = keras.tree.pack_sequence_as(_ends(model)[0], inputs)
+    return FlatGraph(inputs, outputs, calls, list(tapped.values()))
 
 
-def _redraw(model, inputs, calls, prefix):
+def _redraw(model, inputs, calls, tapped, prefix):
     def call(layer, *args, **kwargs):
-        if isinstance(layer, keras.Model) and _is_open(layer):
-            outputs = _redraw(layer, keras.tree.flatten(args), calls, f"{prefix}{layer.name}/")
-            return keras.tree.pack_sequence_as(_ends(layer)[1], outputs)
-        output = layer(*args, **kwargs)
+        if isinstance(layer, keras.Model):
+            opened = _open_nested(layer, args)
+            if opened is not None:
+                flat_args = keras.tree.flatten(args)
+                outputs = _redraw(opened, flat_args, calls, tapped, f"{prefix}{layer.name}/")
+                return keras.tree.pack_sequence_as(_ends(opened)[1], outputs)
+        name = _unique(f"{prefix}{layer.name}", calls)
+        output = _renamed(layer, name, calls)(*args, **kwargs)
+        if name in tapped:
+            tapped[name] = keras.Input(batch_shape=output.shape, dtype=output.dtype)
+            output = ops.add(output, tapped[name])
         tensors = tuple(
             tensor
             for tensor in keras.tree.flatten((args, kwargs))
             if isinstance(tensor, keras.KerasTensor)
         )
-        name = _unique(f"{prefix}{layer.name}", calls)
         calls.append(LayerCall(name, layer, tensors, keras.tree.flatten(output)[0]))
         return output
 
@@ -192,6 +264,46 @@ def _redraw(model, inputs, calls, prefix):
 def _is_open(model):
     """Whether the graph inside a model is known, as it is not for a subclassed one."""
     return isinstance(model, keras.Sequential) or hasattr(model, "operations")
+
+
+def _open_nested(model, args):
+    """Return a model to walk in the place of a nested one, None where that cannot be had."""
+    if _is_open(model):
+        return model
+    tensors = keras.tree.flatten(args)
+    if len(tensors) != 1:
+        return None
+    try:
+        return _draw(model, tensors[0].shape, tensors[0].dtype)
+    except Exception:
+        return None
+
+
+def _renamed(layer, name, calls):
+    """Return a layer that may stand in one model with those called before.
+
+    Keras asks that names be unique, which those of two nested models need not be.
+    """
+    if isinstance(layer, keras.layers.Layer) and any(
+        call.layer is not layer and call.layer.name == layer.name for call in calls
+    ):
+        return Alias(layer, name=name.replace("/", "_").replace(":", "_"))
+    return layer
+
+
+@keras.saving.register_keras_serializable("skkd")
+class Alias(keras.layers.Wrapper):
+    """A layer under another name, sharing its weights.
+
+    Parameters
+    ----------
+    layer : keras.layers.Layer
+        The layer that is called.
+    """
+
+    def call(self, *args, **kwargs):
+        """Return what the layer does."""
+        return self.layer(*args, **kwargs)
 
 
 def _unique(name, calls):
@@ -241,9 +353,8 @@ def logits_model(model):
     Parameters
     ----------
     model : keras.Model
-        A functional or Sequential classifier of shape (n, n_classes), ending in logits, or in a
-        softmax or sigmoid that is a layer of its own or a dense layer's activation. It is left
-        as it is.
+        A classifier with outputs of shape (n, n_classes), ending in logits, or in a softmax or
+        sigmoid that is a layer of its own or a dense layer's activation. It is left as it is.
 
     Returns
     -------
@@ -293,7 +404,7 @@ def probability_model(model):
 
 def _head(model):
     """Return a model's last layer, the model's input, the layer's input and its output."""
-    check_built(model)
+    model = open_model(model)
     if len(model.outputs) != 1:
         raise ValueError(
             f"model {model.name!r} has {len(model.outputs)} outputs; a classifier has one"

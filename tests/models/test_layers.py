@@ -3,7 +3,13 @@ import numpy as np
 import pytest
 from keras import layers
 
-from skkd.models._layers import flatten_graph, head_activation, logits_model, probability_model
+from skkd.models._layers import (
+    flatten_graph,
+    head_activation,
+    logits_model,
+    open_model,
+    probability_model,
+)
 
 
 @pytest.fixture
@@ -110,3 +116,103 @@ def test_the_activated_output_is_that_of_the_activation_layer_after_normalizatio
     relu = next(call for call in graph.calls if isinstance(call.layer, layers.ReLU))
     assert graph.activated(calls["inner/convolution"]) is relu.output
     assert graph.activated(calls["branch/convolution2"]) is calls["branch/convolution2"].output
+
+
+def test_an_activation_written_as_an_operation_counts_as_the_layers_activation(images):
+    inputs = keras.Input((16, 16, 3))
+    for activation in (keras.ops.relu, keras.ops.gelu, keras.activations.relu):
+        features = layers.Conv2D(4, 3, name="convolution")(inputs)
+        activated = activation(layers.BatchNormalization()(features))
+        graph = flatten_graph(keras.Model(inputs, layers.Flatten()(activated)))
+        (call,) = [c for c in graph.calls if c.name == "convolution"]
+        inside = graph.model(graph.activated(call))(images)
+        np.testing.assert_array_equal(inside, keras.Model(inputs, activated)(images))
+
+
+def backbone(name):
+    inputs = keras.Input((16, 16, 3))
+    return keras.Model(inputs, layers.Conv2D(2, 3, name="convolution")(inputs), name=name)
+
+
+def test_two_nested_models_may_have_layers_of_the_same_name(images):
+    inputs = keras.Input((16, 16, 3))
+    joined = layers.Concatenate()([backbone("left")(inputs), backbone("right")(inputs)])
+    model = keras.Model(inputs, layers.Dense(2)(layers.Flatten()(joined)))
+    graph = flatten_graph(model)
+    assert {"left/convolution", "right/convolution"} < {call.name for call in graph.calls}
+    np.testing.assert_array_equal(graph.model(graph.outputs[0])(images), model(images))
+
+
+class Subclassed(keras.Model):
+    """A model whose graph is known from calling it only."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.convolution = layers.Conv2D(4, 3, name="convolution")
+        self.inner = backbone("inner")
+        self.dropout = layers.Dropout(0.5)
+        self.dense = layers.Dense(2, activation="softmax")
+
+    def call(self, inputs):
+        features = keras.ops.relu(self.convolution(inputs)) + 1.0
+        inner = self.inner(inputs)
+        features = (
+            keras.ops.mean(features, axis=(1, 2)) * keras.ops.max(inner, axis=(1, 2, 3))[:, None]
+        )
+        return self.dense(self.dropout(features))
+
+
+def test_a_subclassed_model_is_opened(images):
+    model = Subclassed()
+    expected = np.asarray(model(images))
+    opened = open_model(model)
+    np.testing.assert_array_equal(opened(images), expected)
+    assert all(any(o is m for m in model.weights) for o in opened.weights)
+    names = [call.name for call in flatten_graph(model).calls]
+    assert {"convolution", "inner/convolution"} < set(names)
+    logits = np.exp(np.asarray(logits_model(model)(images)))
+    np.testing.assert_allclose(logits / logits.sum(axis=1, keepdims=True), expected, atol=1e-6)
+
+
+def test_a_subclassed_model_is_opened_where_it_is_nested(images):
+    inner = Subclassed(name="subclass")
+    inputs = keras.Input((16, 16, 3))
+    model = keras.Model(inputs, layers.Dense(3)(inner(inputs)))
+    graph = flatten_graph(model)
+    assert "subclass/inner/convolution" in [call.name for call in graph.calls]
+    np.testing.assert_allclose(graph.model(graph.outputs[0])(images), model(images), atol=1e-6)
+
+
+def test_a_subclassed_model_that_was_never_called_raises():
+    with pytest.raises(ValueError, match="call it once on images before"):
+        flatten_graph(Subclassed())
+
+
+def test_a_subclassed_model_beyond_keras_raises_and_is_one_layer_where_nested(images):
+    class Foreign(keras.Model):
+        def call(self, inputs):
+            return keras.ops.convert_to_tensor(np.asarray(inputs).mean(axis=(1, 2)))
+
+        def compute_output_shape(self, input_shape):
+            return (input_shape[0], input_shape[-1])
+
+    model = Foreign(name="foreign")
+    model.build((None, 16, 16, 3))
+    with pytest.raises(ValueError, match="'foreign' is a subclass of keras"):
+        flatten_graph(model)
+    inputs = keras.Input((16, 16, 3))
+    nested = keras.Model(inputs, layers.Dense(2)(model(inputs)))
+    assert "foreign" in [call.name for call in flatten_graph(nested).calls]
+
+
+def test_a_tap_changes_nothing_at_zero_and_adds_to_its_layers_output(images):
+    model = nested_model([layers.Dense(2)])
+    plain = flatten_graph(model)
+    tapped = flatten_graph(model, taps=["branch/convolution2", "inner/convolution"])
+    assert [tap.shape for tap in tapped.taps] == [(None, 10, 10, 5), (None, 14, 14, 4)]
+    call = next(c for c in tapped.calls if c.name == "branch/convolution2")
+    outputs = keras.Model([tapped.input, *tapped.taps], [tapped.outputs[0], call.output])
+    taps = [np.zeros((3, *tap.shape[1:]), "float32") for tap in tapped.taps]
+    scores, features = outputs([images, *taps])
+    np.testing.assert_array_equal(scores, plain.model(plain.outputs[0])(images))
+    np.testing.assert_allclose(outputs([images, taps[0] + 2, taps[1]])[1], features + 2, atol=1e-6)

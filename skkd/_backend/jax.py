@@ -1,0 +1,56 @@
+"""Gradients with JAX, which is imported when they are asked for: it need not be installed."""
+
+import keras
+import numpy as np
+
+
+def traced(function, model):
+    """Compile a function of arrays that calls a model.
+
+    Parameters
+    ----------
+    function : callable
+        From tensors to a tuple of tensors, written with ``keras.ops``.
+    model : keras.Model
+        The model whose weights the function uses, as they are when it is called.
+
+    Returns
+    -------
+    compiled : callable
+        From arrays to a tuple of arrays; compiled once for each shape of the arrays.
+    """
+    import jax
+
+    @jax.jit
+    def pure(weights, arrays):
+        # Weights that are captured rather than passed would be frozen into the compiled code.
+        with keras.StatelessScope(state_mapping=list(zip(model.variables, weights, strict=True))):
+            return function(*arrays)
+
+    def compiled(*arrays):
+        results = pure([variable.value for variable in model.variables], arrays)
+        return tuple(np.array(result) for result in results)
+
+    return compiled
+
+
+def gradient(function, inputs):
+    """Differentiate a function inside a traced one.
+
+    Parameters
+    ----------
+    function : callable
+        From a list of tensors to a scalar and a tuple of further results.
+    inputs : list of tensors
+        Where to differentiate.
+
+    Returns
+    -------
+    gradients : list of tensors
+        Those of the scalar with respect to each input; zero where it does not depend on it.
+    results : tuple
+        The further results.
+    """
+    import jax
+
+    return jax.grad(function, has_aux=True)(inputs)

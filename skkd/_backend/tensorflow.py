@@ -1,0 +1,50 @@
+"""Gradients with TensorFlow."""
+
+import tensorflow as tf
+
+
+def traced(function, model):
+    """Compile a function of arrays that calls a model.
+
+    Parameters
+    ----------
+    function : callable
+        From tensors to a tuple of tensors, written with ``keras.ops``.
+    model : keras.Model
+        The model whose weights the function uses, as they are when it is called.
+
+    Returns
+    -------
+    compiled : callable
+        From arrays to a tuple of arrays; traced once for each shape of the arrays.
+    """
+    graph = tf.function(function, autograph=False, reduce_retracing=True)
+
+    def compiled(*arrays):
+        return tuple(tensor.numpy() for tensor in graph(*arrays))
+
+    return compiled
+
+
+def gradient(function, inputs):
+    """Differentiate a function inside a traced one.
+
+    Parameters
+    ----------
+    function : callable
+        From a list of tensors to a scalar and a tuple of further results.
+    inputs : list of tensors
+        Where to differentiate.
+
+    Returns
+    -------
+    gradients : list of tensors
+        Those of the scalar with respect to each input; zero where it does not depend on it.
+    results : tuple
+        The further results.
+    """
+    with tf.GradientTape(watch_accessed_variables=False) as tape:
+        tape.watch(inputs)
+        scalar, results = function(inputs)
+    zero = tf.UnconnectedGradients.ZERO
+    return tape.gradient(scalar, inputs, unconnected_gradients=zero), results

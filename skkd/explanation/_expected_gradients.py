@@ -1,0 +1,118 @@
+"""Expected gradients: where to differentiate, and the sum over those points."""
+
+import numpy as np
+from keras import ops
+from sklearn.utils import check_random_state
+
+from skkd._backend import gradient, traced
+from skkd.explanation._grad_cam import class_score
+
+
+def sample_points(n_samples, n_background, sampling, seed):
+    """Draw points of the lines between an image and the images of the background.
+
+    Parameters
+    ----------
+    n_samples : int
+        Number of points.
+    n_background : int
+        Number of images in the background.
+    sampling : {"stratified", "independent"}
+        "independent" draws each background image and each position anew, in the order in which
+        `shap.GradientExplainer` does for its seed. "stratified" lays all positions on one grid
+        with a random offset and takes the background images in turn, in a random order: each
+        line gets equally many points, evenly spread, and the points of different lines interleave.
+        Every point is uniformly distributed, so the mean is unbiased either way.
+    seed : int
+        Seed of the draw.
+
+    Returns
+    -------
+    rows : ndarray of shape (n_samples,)
+        The background image at each line's end.
+    positions : ndarray of shape (n_samples,)
+        Where on the line: 0 at the background image, 1 at the image explained.
+
+    Examples
+    --------
+    >>> from skkd.explanation._expected_gradients import sample_points
+    >>> rows, positions = sample_points(6, 3, "stratified", seed=0)
+    >>> rows, positions.round(2)
+    (array([2, 1, 0, 2, 1, 0]), array([0.12, 0.29, 0.45, 0.62, 0.79, 0.95]))
+    """
+    rng = check_random_state(seed)
+    if sampling == "independent":
+        pairs = [(rng.choice(n_background), rng.uniform()) for _ in range(n_samples)]
+        rows, positions = zip(*pairs, strict=True)
+        return np.array(rows), np.array(positions)
+    numbers = np.arange(n_samples)
+    rows = rng.permutation(n_background)[numbers % n_background]
+    return rows, (numbers + rng.uniform()) / n_samples
+
+
+def make_integral(model, output):
+    """Compile the sum over some points of gradient times distance.
+
+    Parameters
+    ----------
+    model : keras.Model
+        From images to logits.
+    output : {"logits", "probability"}
+        What is differentiated.
+
+    Returns
+    -------
+    integral : callable
+        ``(image, background, positions, weights, target) -> (values,)``: the weighted sum, of the
+        image's shape, over points between the image and as many background images.
+    """
+
+    def integral(image, background, positions, weights, target):
+        distance = image[None] - background
+        points = background + positions[:, None, None, None] * distance
+        targets = ops.zeros_like(positions, dtype="int32") + target
+
+        def score(points):
+            return class_score(model(points[0], training=False), targets, output, ())
+
+        (slopes,), _ = gradient(score, [points])
+        return (ops.sum(weights[:, None, None, None] * distance * slopes, axis=0),)
+
+    return traced(integral, model)
+
+
+def expected_gradients(integral, image, background, rows, positions, target, batch_size):
+    """Attribute the score of one class to the pixels of one image.
+
+    Parameters
+    ----------
+    integral : callable
+        From `make_integral`.
+    image : ndarray of shape (height, width, channels)
+        The image, float32.
+    background : ndarray of shape (n_background, height, width, channels)
+        The images it is compared with.
+    rows, positions : ndarray of shape (n_samples,)
+        From `sample_points`.
+    target : int
+        Index of the class.
+    batch_size : int
+        Points differentiated at a time; the last batch is filled up with points of no weight.
+
+    Returns
+    -------
+    values : ndarray of shape (height, width, channels)
+        The mean over all points, float64.
+    """
+    size = min(batch_size, len(rows))
+    missing = -len(rows) % size
+    weights = np.pad(np.full(len(rows), 1 / len(rows), np.float32), (0, missing))
+    rows = np.pad(rows, (0, missing))
+    positions = np.pad(positions, (0, missing)).astype(np.float32)
+    values = np.zeros(image.shape)
+    for start in range(0, len(rows), size):
+        part = slice(start, start + size)
+        values += integral(
+            image, background[rows[part]], positions[part], weights[part], np.int32(target)
+        )[0]
+    return values

@@ -1,0 +1,268 @@
+"""SHAP values of pixels."""
+
+from numbers import Integral
+
+import keras
+import numpy as np
+from keras import ops
+from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import Interval, StrOptions
+
+from skkd._backend import traced
+from skkd.explanation._base import BaseExplainer, as_float
+from skkd.explanation._expected_gradients import (
+    expected_gradients,
+    make_integral,
+    sample_points,
+)
+from skkd.explanation._grad_cam import class_score
+from skkd.explanation._shap_package import DeepValues, PartitionValues
+from skkd.models._layers import flatten_graph
+
+
+class SHAPExplainer(BaseExplainer):
+    """Tell for each pixel how much it raises or lowers the score of a class.
+
+    Values are signed and add up, up to an error that is reported, to the difference between the
+    image's score and that of a background.
+
+    Parameters
+    ----------
+    estimator : keras.Model, fitted estimator or Pipeline
+        A trained model, a fitted estimator that holds one in ``model_`` such as `KDClassifier`,
+        or a Pipeline ending in one.
+    method : {"gradient", "partition", "deep"}, default="gradient"
+        Expected gradients [1]_, of any network and with every Keras backend; shap's [2]_ Owen
+        values, which hide parts of the image and need no gradient; or shap's rules for passing
+        differences back through a network of common layers, with TensorFlow.
+    background : int or array-like of shape (n, height, width[, channels]), default=16
+        Images that stand for "nothing seen", or how many of those passed to ``fit`` to keep as
+        such. "partition" uses their mean.
+    n_samples : int, default=64
+        Gradients taken for each image and class by "gradient".
+    sampling : {"stratified", "independent"}, default="stratified"
+        How "gradient" chooses where to differentiate. "independent" is the estimator of
+        `shap.GradientExplainer`. Evenly spread points converge to the same values with a fraction
+        of the samples.
+    max_evals : int, default=500
+        Masked images looked at for each image by "partition".
+    target : {"predicted", "true"}, label, or array-like of shape (n,), default="predicted"
+        Class that the values are about: the predicted one; the true one, for which ``explain`` and
+        ``fit_transform`` need y; a label; or a label for each image.
+    classes : {"target", "all"}, default="target"
+        Explain that class, or every class along a last axis of the values.
+    output : {"logits", "probability"}, default="logits"
+        Score that is explained.
+    batch_size : int, default=32
+        Images, interpolated or masked, that the network sees at a time. It bounds the memory.
+    random_state : int, RandomState instance or None, default=None
+        Chooses the background and the points. Drawn from in ``fit``: every image then has the same
+        points, so that its values depend on no other image.
+    verbose : {0, 1}, default=0
+        1 shows a progress bar.
+
+    Attributes
+    ----------
+    model_ : keras.Model
+        The model explained.
+    classes_ : ndarray of shape (n_classes,)
+        Labels of its outputs.
+    background_ : ndarray of shape (n_background, height, width, channels), float32
+        The background.
+
+    References
+    ----------
+    .. [1] G. Erion et al., "Improving performance of deep learning models with axiomatic
+       attribution priors and expected gradients", Nature Machine Intelligence 3, 2021.
+    .. [2] S. M. Lundberg and S.-I. Lee, "A unified approach to interpreting model predictions",
+       NeurIPS 2017.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from skkd import FiveBlockCNN, NetworkClassifier, SHAPExplainer
+    >>> digits = load_digits()
+    >>> X, y = digits.images[:200, ..., None], digits.target[:200]
+    >>> classifier = NetworkClassifier(FiveBlockCNN(filters=(4, 8)), epochs=1).fit(X, y)
+    >>> explanation = SHAPExplainer(classifier, random_state=0).fit(X).explain(X[:2])
+    >>> explanation.values.shape
+    (2, 8, 8, 1)
+    >>> bool(abs(explanation.additivity_gap).max() < 0.1)
+    True
+    """
+
+    _parameter_constraints: dict = {
+        "method": [StrOptions({"gradient", "partition", "deep"})],
+        "background": [Interval(Integral, 1, None, closed="left"), "array-like"],
+        "n_samples": [Interval(Integral, 1, None, closed="left")],
+        "sampling": [StrOptions({"stratified", "independent"})],
+        "max_evals": [Interval(Integral, 3, None, closed="left")],
+        "target": "no_validation",
+        "classes": [StrOptions({"target", "all"})],
+        "output": [StrOptions({"logits", "probability"})],
+        "batch_size": [Interval(Integral, 1, None, closed="left")],
+        "random_state": ["random_state"],
+        "verbose": [Interval(Integral, 0, 1, closed="both"), "boolean"],
+    }
+
+    def __init__(
+        self,
+        estimator,
+        *,
+        method="gradient",
+        background=16,
+        n_samples=64,
+        sampling="stratified",
+        max_evals=500,
+        target="predicted",
+        classes="target",
+        output="logits",
+        batch_size=32,
+        random_state=None,
+        verbose=0,
+    ):
+        self.estimator = estimator
+        self.method = method
+        self.background = background
+        self.n_samples = n_samples
+        self.sampling = sampling
+        self.max_evals = max_evals
+        self.target = target
+        self.classes = classes
+        self.output = output
+        self.batch_size = batch_size
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def fit(self, X=None, y=None):
+        """Find the model and keep the background. Nothing is trained.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, height, width[, channels]), or paths, default=None
+            Images to draw the background from, unless ``background`` has it.
+        y : ignored
+            Accepted for use in a Pipeline.
+
+        Returns
+        -------
+        self : SHAPExplainer
+            The fitted explainer.
+        """
+        super().fit(X, y)
+        rng = check_random_state(self.random_state)
+        if not isinstance(self.background, Integral):
+            images = self._check_images(self.background)
+            rows = np.arange(len(images))
+        elif X is None:
+            raise ValueError(
+                f"background={self.background} takes that many images from those passed to fit: "
+                "call fit(X), or set background to an array of images"
+            )
+        else:
+            images = self._check_images(X)
+            n_kept = min(self.background, len(images))
+            rows = np.sort(rng.choice(len(images), n_kept, replace=False))
+        self.background_ = as_float(np.asarray(images[rows]))
+        self._seed = rng.randint(2**31 - 1)
+        if self.method == "deep":
+            self._attribution(self.background_.shape[1:])
+        return self
+
+    def _resolve(self):
+        # Nothing to choose: every layer takes part.
+        return
+
+    def _explain_images(self, images, targets):
+        image_shape = tuple(images.shape[1:])
+        if image_shape != self.background_.shape[1:]:
+            raise ValueError(
+                f"X has images of shape {image_shape}, but the background's are of shape "
+                f"{self.background_.shape[1:]}"
+            )
+        attribute = self._attribution(image_shape)
+        scores, targets, probabilities = self._in_batches(images, targets, progress=False)
+        base = self._base_scores()
+        n_classes = scores.shape[1]
+        chosen = np.tile(np.arange(n_classes), (len(images), 1))
+        if self.classes == "target":
+            chosen = targets[:, None]
+        values = np.empty((len(images), *image_shape, chosen.shape[1]), np.float32)
+        gap = np.take_along_axis(scores, chosen, axis=1) - base[chosen]
+        for number in self._progress(range(len(images)), "image"):
+            image = as_float(np.asarray(images[[number]]))[0]
+            for column, label in enumerate(chosen[number].tolist()):
+                one = attribute(image, label)
+                values[number, ..., column] = one
+                gap[number, column] -= one.sum(dtype=float)
+        explanation = {
+            "values": values,
+            "targets": targets,
+            "probabilities": probabilities,
+            "base_values": base[chosen],
+            "additivity_gap": gap,
+            "method": "SHAP",
+        }
+        if self.classes == "all":
+            return explanation | {"classes": self.classes_}
+        return explanation | {
+            name: explanation[name][..., 0] for name in ("values", "base_values", "additivity_gap")
+        }
+
+    def _base_scores(self):
+        """Return the score of every class where nothing is seen."""
+        background = self.background_
+        if self.method == "partition":
+            background = background.mean(axis=0, keepdims=True)
+        targets = np.zeros(len(background), np.int32)
+        scores, _, _ = self._in_batches(background, targets, progress=False)
+        return scores.mean(axis=0, dtype=float)
+
+    def _attribution(self, image_shape):
+        """Return the function from an image and a class's index to values."""
+        make = {
+            "gradient": self._make_gradient_attribution,
+            "partition": self._make_partition_attribution,
+            "deep": self._make_deep_attribution,
+        }[self.method]
+        return self._compiled(make, image_shape)
+
+    def _make_gradient_attribution(self, image_shape):
+        graph = flatten_graph(self._network, image_shape)
+        integral = make_integral(graph.model(graph.outputs[0]), self.output)
+        points = sample_points(self.n_samples, len(self.background_), self.sampling, self._seed)
+
+        def attribute(image, target):
+            return expected_gradients(
+                integral, image, self.background_, *points, target, self.batch_size
+            )
+
+        return attribute
+
+    def _make_partition_attribution(self, image_shape):
+        function = self._compiled(self._make_function, image_shape)
+
+        def predict(images):
+            return function(images, np.zeros(len(images), np.int32))[0]
+
+        return PartitionValues(predict, self.background_, self.max_evals, self.batch_size)
+
+    def _make_deep_attribution(self, image_shape):
+        graph = flatten_graph(self._network, image_shape)
+        outputs = graph.outputs[0]
+        if self.output == "probability":
+            outputs = keras.layers.Softmax()(outputs)
+        return DeepValues(graph, outputs, self.background_)
+
+    def _make_function(self, image_shape):
+        """Compile the scores of every class."""
+        graph = flatten_graph(self._network, image_shape)
+        model = graph.model(graph.outputs[0])
+
+        def predict(images, targets):
+            logits = ops.cast(model(images, training=False), "float32")
+            _, (targets, probabilities, _) = class_score(logits, targets, self.output, ())
+            scores = ops.softmax(logits) if self.output == "probability" else logits
+            return scores, targets, probabilities
+
+        return traced(predict, model)

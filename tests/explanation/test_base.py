@@ -1,0 +1,129 @@
+import os
+import pickle
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+from PIL import Image
+from scikeras.wrappers import KerasClassifier
+from sklearn.base import clone
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import FunctionTransformer
+
+from skkd import FeatureMapExplainer, GradCAMExplainer, NetworkClassifier
+
+EXPLAINERS = [FeatureMapExplainer, GradCAMExplainer]
+
+
+@pytest.mark.parametrize("explainer_class", EXPLAINERS)
+def test_memory_maps_and_files_give_the_maps_of_arrays(explainer_class, tmp_path, rng):
+    images = rng.integers(256, size=(5, 10, 12, 3), dtype=np.uint8)
+    model = keras.Sequential(
+        [
+            keras.Input((10, 12, 3)),
+            layers.Rescaling(1 / 255),
+            layers.Conv2D(3, 3),
+            layers.GlobalMaxPooling2D(),
+            layers.Dense(2),
+        ]
+    )
+    explainer = explainer_class(model, batch_size=2).fit()
+    expected = explainer.transform(images)
+    np.save(tmp_path / "images.npy", images)
+    mapped = np.load(tmp_path / "images.npy", mmap_mode="r")
+    np.testing.assert_allclose(explainer.transform(mapped), expected, atol=1e-6)
+    paths = [os.fspath(tmp_path / f"{number}.png") for number in range(5)]
+    for image, path in zip(images, paths, strict=True):
+        Image.fromarray(image).save(path)
+    explanation = explainer.explain(np.array(paths))
+    np.testing.assert_allclose(explanation.values, expected, atol=1e-6)
+    np.testing.assert_array_equal(explanation.images[[3, 1]], images[[3, 1]])
+
+
+@pytest.mark.parametrize("explainer_class", EXPLAINERS)
+def test_a_pickled_explainer_explains_alike(explainer_class, trained, digits):
+    explainer = explainer_class(trained).fit()
+    expected = explainer.transform(digits[0][:5])
+    again = pickle.loads(pickle.dumps(explainer))
+    np.testing.assert_allclose(again.transform(digits[0][:5]), expected, atol=1e-6)
+    assert again.layer_names_ == explainer.layer_names_
+    assert not hasattr(pickle.loads(pickle.dumps(explainer_class(trained))), "classes_")
+
+
+def test_a_progress_bar_shows_when_asked_for(trained, digits, capsys):
+    GradCAMExplainer(trained, batch_size=4, verbose=1).fit().transform(digits[0][:10])
+    assert "GradCAMExplainer: 100%" in capsys.readouterr().err
+    GradCAMExplainer(trained, batch_size=4).fit().transform(digits[0][:10])
+    assert capsys.readouterr().err == ""
+
+
+def test_a_search_or_a_pipeline_around_one_may_be_explained(digits, tiny_network):
+    X, y = digits[0][:60], digits[1][:60]
+    classifier = NetworkClassifier(tiny_network, random_state=0)
+    search = GridSearchCV(classifier, {"epochs": [1]}, cv=2)
+    pipeline = make_pipeline(FunctionTransformer(lambda images: images / 2), search).fit(X, y)
+    maps = GradCAMExplainer(pipeline).fit().transform(X[:4])
+    best = pipeline[-1].best_estimator_
+    expected = GradCAMExplainer(best.model_).fit().transform(X[:4] / 2)
+    np.testing.assert_allclose(maps, expected, atol=1e-6)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_classifier_of_scikeras_may_be_explained(digits):
+    def build():
+        return keras.Sequential(
+            [
+                keras.Input((8, 8, 1)),
+                layers.Conv2D(4, 3, activation="relu"),
+                layers.Flatten(),
+                layers.Dense(10, activation="softmax"),
+            ]
+        )
+
+    loss = "sparse_categorical_crossentropy"
+    classifier = KerasClassifier(build, loss=loss, verbose=0, random_state=0)
+    classifier.fit(digits[0][:50], digits[1][:50] + 5)
+    explanation = GradCAMExplainer(classifier, target=7).fit().explain(digits[0][:3])
+    assert explanation.values.shape == (3, 8, 8)
+    np.testing.assert_array_equal(explanation.targets, 7)
+
+
+def test_flat_maps_feed_a_classifier_in_a_grid_search(trained, digits):
+    X, y = digits[0][1000:1200], digits[1][1000:1200]
+    pipeline = Pipeline(
+        [
+            ("maps", FeatureMapExplainer(trained, flatten=True)),
+            ("classifier", LogisticRegression(max_iter=2000)),
+        ]
+    )
+    grid = {"maps__layers": ["conv", [0]], "classifier__C": [0.1, 1.0]}
+    search = GridSearchCV(pipeline, grid, cv=2).fit(X, y)
+    assert search.best_score_ > 0.6
+    assert search.best_estimator_["maps"].estimator is trained
+    assert np.isfinite(search.cv_results_["mean_test_score"]).all()
+
+
+def test_flat_maps_have_names_and_may_come_as_a_frame(trained, digits):
+    flat = FeatureMapExplainer(trained, flatten=True).fit()
+    names = flat.get_feature_names_out()
+    assert names.shape == (2 * 8 * 8,)
+    assert names[:2].tolist() == ["block1_conv_0_0", "block1_conv_0_1"]
+    frame = clone(flat.set_output(transform="pandas")).fit_transform(digits[0][:3])
+    assert frame.columns.tolist() == names.tolist()
+    maps = FeatureMapExplainer(trained).fit().transform(digits[0][:3])
+    np.testing.assert_allclose(frame["block2_conv_3_4"], maps[:, 1, 3, 4], atol=1e-6)
+    assert not hasattr(FeatureMapExplainer(trained), "get_feature_names_out")
+
+
+def test_names_of_flat_maps_need_an_image_size():
+    model = keras.Sequential(
+        [keras.Input((None, None, 1)), layers.Conv2D(2, 3), layers.GlobalMaxPooling2D()]
+        + [layers.Dense(2)]
+    )
+    explainer = FeatureMapExplainer(model, flatten=True)
+    with pytest.raises(ValueError, match=r"call fit\(X\) with images"):
+        explainer.fit().get_feature_names_out()
+    assert len(explainer.fit(np.zeros((1, 5, 6, 1))).get_feature_names_out()) == 30

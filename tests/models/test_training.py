@@ -1,0 +1,180 @@
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+
+from skkd import FiveBlockCNN, KDClassifier, NetworkClassifier
+
+NETWORK = FiveBlockCNN(filters=(4,), dense=(8,))
+
+
+class Stop(keras.callbacks.Callback):
+    """Cut training off in some epoch, as a killed process would, after its checkpoint."""
+
+    def __init__(self, epoch):
+        super().__init__()
+        self.cut_off_in = {epoch}
+
+    def on_epoch_begin(self, epoch, logs=None):
+        if epoch in self.cut_off_in:
+            raise SystemExit
+
+
+def weights(classifier):
+    return np.concatenate([w.ravel() for w in classifier.model_.get_weights()])
+
+
+@pytest.fixture(scope="module")
+def data(digits):
+    X, y = digits
+    return X[:80], y[:80] % 3
+
+
+@pytest.mark.parametrize("early_stopping", [False, True])
+@pytest.mark.parametrize("epoch", [1, 4])
+def test_a_fit_cut_off_in_any_epoch_goes_on_to_the_same_weights(
+    data, tmp_path, epoch, early_stopping
+):
+    params = {
+        "epochs": 6,
+        "random_state": 0,
+        "early_stopping": early_stopping,
+        "n_iter_no_change": 3,
+    }
+    whole = NetworkClassifier(NETWORK, **params).fit(*data)
+    params["checkpoint"] = tmp_path
+    with pytest.raises(SystemExit):
+        NetworkClassifier(NETWORK, callbacks=[Stop(epoch)], **params).fit(*data)
+    assert len(list(tmp_path.iterdir())) == 1
+    resumed = NetworkClassifier(NETWORK, callbacks=[Stop(99)], **params).fit(*data)
+    np.testing.assert_array_equal(weights(resumed), weights(whole))
+    assert resumed.history_["loss"] == pytest.approx(whole.history_["loss"])
+    assert resumed.n_iter_ == whole.n_iter_
+    assert list(tmp_path.iterdir()) == [], "a finished fit leaves nothing behind"
+
+
+@pytest.mark.slow
+def test_a_fit_killed_by_the_system_goes_on_to_the_same_weights(tmp_path):
+    code = """
+import os, signal, sys
+import keras, numpy as np
+from sklearn.datasets import load_digits
+from sklearn.svm import SVC
+from skkd import FiveBlockCNN, KDClassifier
+class Kill(keras.callbacks.Callback):
+    def on_train_batch_end(self, batch, logs=None):
+        if self.epoch == 3 and batch == 1 and sys.argv[2] == "kill":
+            os.kill(os.getpid(), signal.SIGKILL)
+    def on_epoch_begin(self, epoch, logs=None):
+        self.epoch = epoch
+digits = load_digits()
+X, y = digits.images[:80, ..., None], digits.target[:80] % 3
+student = KDClassifier(SVC(), student=FiveBlockCNN(filters=(4,), dense=(8,)), epochs=5,
+                       random_state=0, checkpoint=sys.argv[1], callbacks=[Kill()])
+np.save(sys.argv[3], student.fit(X, y).predict_proba(X))
+"""
+    run = [sys.executable, "-c", code, str(tmp_path / "folder")]
+    killed = subprocess.run([*run, "kill", str(tmp_path / "no.npy")])
+    assert killed.returncode == -9
+    assert len(list((tmp_path / "folder").iterdir())) == 1
+    assert subprocess.run([*run, "go on", str(tmp_path / "resumed.npy")]).returncode == 0
+    run[3] = str(tmp_path / "elsewhere")
+    assert subprocess.run([*run, "whole", str(tmp_path / "whole.npy")]).returncode == 0
+    np.testing.assert_array_equal(
+        np.load(tmp_path / "resumed.npy"), np.load(tmp_path / "whole.npy")
+    )
+
+
+def test_a_checkpoint_of_other_data_or_parameters_is_not_taken_up(data, tmp_path):
+    X, y = data
+    params = {"epochs": 3, "random_state": 0, "checkpoint": tmp_path}
+    with pytest.raises(SystemExit):
+        NetworkClassifier(NETWORK, callbacks=[Stop(2)], **params).fit(X, y)
+    (kept,) = tmp_path.iterdir()
+    NetworkClassifier(NETWORK, **params).fit(X, y[::-1])
+    NetworkClassifier(NETWORK, learning_rate=0.1, **params).fit(X, y)
+    assert list(tmp_path.iterdir()) == [kept]
+
+
+def test_a_checkpoint_needs_a_seed(data, tmp_path):
+    with pytest.raises(ValueError, match=r"needs an int as random_state.*got None"):
+        NetworkClassifier(NETWORK, checkpoint=tmp_path).fit(*data)
+
+
+def test_mixed_precision_computes_in_it_and_leaves_the_global_policy(data):
+    classifier = NetworkClassifier(NETWORK, epochs=2, random_state=0, dtype_policy="mixed_bfloat16")
+    classifier.fit(*data)
+    assert classifier.model_.get_layer("block1_conv").compute_dtype == "bfloat16"
+    assert classifier.model_.get_layer("block1_conv").variable_dtype == "float32"
+    assert keras.config.dtype_policy().name == "float32"
+    np.testing.assert_allclose(classifier.predict_proba(data[0]).sum(axis=1), 1)
+    plain = NetworkClassifier(NETWORK, epochs=2, random_state=0).fit(*data)
+    np.testing.assert_allclose(
+        classifier.history_["loss"], plain.history_["loss"], rtol=0.1, err_msg="much the same"
+    )
+
+
+@pytest.mark.slow
+def test_training_under_a_strategy_of_two_devices_comes_to_the_same_weights(tmp_path):
+    pytest.importorskip("tensorflow")
+    if keras.backend.backend() != "tensorflow":
+        pytest.skip("tf.distribute is TensorFlow's")
+    code = """
+import sys
+import numpy as np, tensorflow as tf
+cpu = tf.config.list_physical_devices("CPU")[0]
+tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+from sklearn.datasets import load_digits
+from sklearn.svm import SVC
+from skkd import FiveBlockCNN, KDClassifier
+digits = load_digits()
+X, y = digits.images[:80, ..., None], digits.target[:80] % 3
+def fit(distribution):
+    student = KDClassifier(SVC(), student=FiveBlockCNN(filters=(4,), dense=(8,), dropout=0.0),
+                           epochs=2, batch_size=20, random_state=0, distribution=distribution)
+    return student.fit(X, y).predict_proba(X)
+both = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+assert both.num_replicas_in_sync == 2
+np.testing.assert_allclose(fit(both), fit(None), atol=1e-4)
+"""
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+@pytest.mark.slow
+def test_memory_does_not_grow_from_fit_to_fit():
+    code = """
+import gc, resource
+from pathlib import Path
+from sklearn.datasets import load_digits
+from sklearn.svm import SVC
+from skkd import FiveBlockCNN, KDClassifier
+digits = load_digits()
+X, y = digits.images[:60, ..., None], digits.target[:60] % 3
+def resident():
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * resource.getpagesize() / 2**20
+for number in range(30):
+    KDClassifier(SVC(), student=FiveBlockCNN(filters=(4,)), epochs=1).fit(X, y).predict(X)
+    if number == 2:
+        after_third = resident()
+grown = resident() - after_third
+assert grown < 200, f"{grown:.0f} MiB"
+"""
+    if sys.platform != "linux":
+        pytest.skip("reads /proc")
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_a_student_from_a_grid_search_has_the_architecture_searched(data):
+    from sklearn.model_selection import GridSearchCV
+
+    search = GridSearchCV(
+        KDClassifier(student=FiveBlockCNN(filters=(4,), dense=()), epochs=1),
+        {"student__filters": [(2,), (3,)]},
+        cv=2,
+        error_score="raise",
+    ).fit(*data)
+    (n_filters,) = search.best_params_["student__filters"]
+    assert search.best_estimator_.student_.get_layer("block1_conv").filters == n_filters
