@@ -11,6 +11,7 @@ _PUBLIC = {
     "metrics": (
         "DecisionCurveDisplay",
         "classification_summary",
+        "count_flops",
         "decision_curve",
         "net_benefit",
     ),

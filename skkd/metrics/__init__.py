@@ -2,6 +2,13 @@
 
 from skkd.metrics._decision_curve import decision_curve, net_benefit
 from skkd.metrics._decision_curve_display import DecisionCurveDisplay
+from skkd.metrics._flops import count_flops
 from skkd.metrics._summary import classification_summary
 
-__all__ = ["DecisionCurveDisplay", "classification_summary", "decision_curve", "net_benefit"]
+__all__ = [
+    "DecisionCurveDisplay",
+    "classification_summary",
+    "count_flops",
+    "decision_curve",
+    "net_benefit",
+]
