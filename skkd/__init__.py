@@ -13,7 +13,12 @@ _PUBLIC = {
         "classification_summary",
         "count_flops",
         "decision_curve",
+        "fidelity_report",
+        "fidelity_samples",
+        "fidelity_score",
+        "make_fidelity_scorer",
         "net_benefit",
+        "perturb_images",
     ),
     "models": ("FiveBlockCNN", "KDFMVNet", "MLP", "NetworkClassifier", "TransferNet"),
 }

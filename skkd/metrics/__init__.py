@@ -2,7 +2,14 @@
 
 from skkd.metrics._decision_curve import decision_curve, net_benefit
 from skkd.metrics._decision_curve_display import DecisionCurveDisplay
+from skkd.metrics._fidelity import (
+    fidelity_report,
+    fidelity_samples,
+    fidelity_score,
+)
+from skkd.metrics._fidelity_scorer import make_fidelity_scorer
 from skkd.metrics._flops import count_flops
+from skkd.metrics._perturbation import perturb_images
 from skkd.metrics._summary import classification_summary
 
 __all__ = [
@@ -10,5 +17,10 @@ __all__ = [
     "classification_summary",
     "count_flops",
     "decision_curve",
+    "fidelity_report",
+    "fidelity_samples",
+    "fidelity_score",
+    "make_fidelity_scorer",
     "net_benefit",
+    "perturb_images",
 ]
