@@ -203,7 +203,7 @@ def fidelity_samples(
         perturbation,
         rows=np.arange(len(confidence.y)),
         seed=draw_seed(random_state),
-        batch_size=_check_batch_size(batch_size),
+        batch_size=check_count(batch_size),
     )
     return _with_ratios(measured["explanation"], clip, eps)
 
@@ -302,7 +302,7 @@ def fidelity_report(
         perturbation,
         rows=np.flatnonzero(np.isin(confidence.y, classes)),
         seed=draw_seed(random_state),
-        batch_size=_check_batch_size(batch_size),
+        batch_size=check_count(batch_size),
         controls=True,
         verbose=verbose,
     )
@@ -367,7 +367,8 @@ def _with_ratios(table, clip, eps):
     return table
 
 
-def _check_batch_size(batch_size):
-    if not isinstance(batch_size, Integral) or batch_size < 1:
-        raise ValueError(f"batch_size must be a whole number above 0; got {batch_size!r}")
-    return batch_size
+def check_count(value, parameter="batch_size"):
+    """Raise unless a count is a whole number above 0."""
+    if not isinstance(value, Integral) or value < 1:
+        raise ValueError(f"{parameter} must be a whole number above 0; got {value!r}")
+    return value

@@ -65,13 +65,13 @@ def fitted_explainer(explainer, images, y=None):
 
 def _explain(explainer, images, y, rows, n_images):
     """Return an explainer's values for a batch, and the names of their layers."""
-    if not hasattr(explainer, "explain"):
-        return np.asarray(explainer.transform(images)), None
     target = getattr(explainer, "target", None)
     if not isinstance(target, str) and np.ndim(target) == 1 and len(target) == n_images:
         # A target an image goes with its rows; the copy shares all that is compiled.
         explainer = copy.copy(explainer)
         explainer.target = np.asarray(target)[rows]
+    if not hasattr(explainer, "explain"):
+        return np.asarray(explainer.transform(images)), None
     explanation = explainer.explain(images, y)
     return explanation.values, explanation.layer_names
 
