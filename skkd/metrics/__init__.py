@@ -8,21 +8,29 @@ from skkd.metrics._fidelity import (
     fidelity_samples,
     fidelity_score,
 )
+from skkd.metrics._fidelity_display import FidelityDisplay
 from skkd.metrics._fidelity_scorer import make_fidelity_scorer
 from skkd.metrics._flops import count_flops
 from skkd.metrics._localization import pointing_game, saliency_iou
 from skkd.metrics._perturbation import perturb_images
 from skkd.metrics._perturbation_curve import deletion_curve, insertion_curve
+from skkd.metrics._perturbation_curve_display import PerturbationCurveDisplay
 from skkd.metrics._randomization import randomization_check
 from skkd.metrics._summary import classification_summary
+from skkd.metrics._timing import explain_timing
+from skkd.metrics._timing_display import TimingDisplay
 
 __all__ = [
     "DecisionCurveDisplay",
+    "FidelityDisplay",
+    "PerturbationCurveDisplay",
+    "TimingDisplay",
     "average_drop",
     "classification_summary",
     "count_flops",
     "decision_curve",
     "deletion_curve",
+    "explain_timing",
     "fidelity_report",
     "fidelity_samples",
     "fidelity_score",
