@@ -15,7 +15,7 @@ def average_drop(
     fraction=None,
     baseline="zero",
     layer=-1,
-    batch_size=128,
+    batch_size=32,
     random_state=None,
 ):
     """Measure how much confidence is lost in images masked by their explanation.
@@ -85,7 +85,7 @@ def increase_in_confidence(
     fraction=None,
     baseline="zero",
     layer=-1,
-    batch_size=128,
+    batch_size=32,
     random_state=None,
 ):
     """Measure how often confidence rises in images masked by their explanation.

@@ -33,7 +33,7 @@ def fidelity_score(
     layer=-1,
     clip=False,
     eps=0.01,
-    batch_size=128,
+    batch_size=32,
     random_state=None,
 ):
     """Measure how much of a classifier's confidence an explanation accounts for.
@@ -79,7 +79,7 @@ def fidelity_score(
     eps : float, default=0.01
         Images whose C_orig is below this are skipped, as their ratio says nothing and may be
         huge. A warning tells how many.
-    batch_size : int, default=128
+    batch_size : int, default=32
         Images perturbed and predicted at a time.
     random_state : int, RandomState instance or None, default=None
         Seeds noise and the order of equal values in maps, for each image on its own.
@@ -155,7 +155,7 @@ def fidelity_samples(
     layer=-1,
     clip=False,
     eps=0.01,
-    batch_size=128,
+    batch_size=32,
     random_state=None,
 ):
     """Measure the fidelity of an explanation to each image.
@@ -222,7 +222,7 @@ def fidelity_report(
     layer=-1,
     clip=False,
     eps=0.01,
-    batch_size=128,
+    batch_size=32,
     random_state=None,
     verbose=0,
 ):

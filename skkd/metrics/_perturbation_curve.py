@@ -26,7 +26,7 @@ def deletion_curve(
     n_steps=20,
     baseline="mean",
     layer=-1,
-    batch_size=128,
+    batch_size=32,
     random_state=None,
 ):
     """Follow the confidence while pixels are replaced, the most important ones first.
@@ -51,7 +51,7 @@ def deletion_curve(
         What stands in for a pixel; see `perturb_images`.
     layer : int or str, default=-1
         Which map, where there is one a layer.
-    batch_size : int, default=128
+    batch_size : int, default=32
         Images changed and predicted at a time.
     random_state : int, RandomState instance or None, default=None
         Seeds noise and the order of equal values in maps, for each image on its own.
@@ -103,7 +103,7 @@ def insertion_curve(
     n_steps=20,
     baseline="blur",
     layer=-1,
-    batch_size=128,
+    batch_size=32,
     random_state=None,
 ):
     """Follow the confidence while pixels are put into a baseline, the most important ones first.

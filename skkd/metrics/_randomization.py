@@ -22,7 +22,7 @@ def randomization_check(
     *,
     layer=-1,
     max_layers=None,
-    batch_size=128,
+    batch_size=32,
     random_state=None,
     verbose=0,
 ):
@@ -50,7 +50,7 @@ def randomization_check(
         Which map, where there is one a layer.
     max_layers : int, default=None
         Randomize no more than so many layers with weights. None goes down to the first.
-    batch_size : int, default=128
+    batch_size : int, default=32
         Images explained and compared at a time.
     random_state : int, RandomState instance or None, default=None
         Seeds the shuffling.
