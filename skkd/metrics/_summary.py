@@ -1,8 +1,5 @@
 """One row of the usual figures for each classifier."""
 
-from collections import Counter
-from collections.abc import Mapping
-
 import numpy as np
 import pandas as pd
 from sklearn.metrics import accuracy_score, f1_score, log_loss, roc_auc_score
@@ -15,6 +12,7 @@ from skkd.metrics._decision_curve import (
     _check_probabilities,
     _label_codes,
 )
+from skkd.metrics._names import name_by_class
 
 
 def classification_summary(estimators, X, y):
@@ -82,22 +80,8 @@ def classification_summary(estimators, X, y):
 
 
 def _named_estimators(estimators):
-    """Return the estimators by name, those of a list named after their class."""
-    if not isinstance(estimators, Mapping | list | tuple):
-        raise TypeError(
-            "estimators must be a mapping of names to estimators, or a list; "
-            f"got {type(estimators).__name__}"
-        )
-    if not estimators:
-        raise ValueError("estimators must hold at least one estimator; got none")
-    if isinstance(estimators, Mapping):
-        named = dict(estimators)
-    else:
-        kinds = [type(estimator).__name__ for estimator in estimators]
-        total, seen, named = Counter(kinds), Counter(), {}
-        for kind, estimator in zip(kinds, estimators, strict=True):
-            seen[kind] += 1
-            named[kind if total[kind] == 1 else f"{kind}-{seen[kind]}"] = estimator
+    """Return the estimators by name, all of them with probabilities."""
+    named = name_by_class(estimators, "estimators")
     for name, estimator in named.items():
         if not hasattr(estimator, "predict_proba"):
             raise TypeError(
