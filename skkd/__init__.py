@@ -16,6 +16,7 @@ _PUBLIC = {
     ),
     "metrics": (
         "DecisionCurveDisplay",
+        "DistillationGridDisplay",
         "FidelityDisplay",
         "PerturbationCurveDisplay",
         "TimingDisplay",
@@ -24,6 +25,7 @@ _PUBLIC = {
         "count_flops",
         "decision_curve",
         "deletion_curve",
+        "distillation_report",
         "explain_timing",
         "fidelity_report",
         "fidelity_samples",

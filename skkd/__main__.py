@@ -195,7 +195,13 @@ def _distil(args, train, validation, test):
     import numpy as np
     from sklearn.model_selection import GridSearchCV, PredefinedSplit
 
-    from skkd import FeatureMapExplainer, FiveBlockCNN, KDClassifier, NetworkClassifier
+    from skkd import (
+        FeatureMapExplainer,
+        FiveBlockCNN,
+        KDClassifier,
+        NetworkClassifier,
+        distillation_report,
+    )
 
     X, y = np.concatenate([train[0], validation[0]]), np.concatenate([train[1], validation[1]])
     in_validation = np.arange(len(y)) >= len(train[1])
@@ -216,14 +222,17 @@ def _distil(args, train, validation, test):
     search = GridSearchCV(
         KDClassifier(teacher, student=student, **common),
         grid,
-        scoring={"accuracy": "accuracy", "loss": "neg_log_loss", "f1": "f1_macro"},
+        scoring=["accuracy", "neg_log_loss", "f1_macro"],
         refit="accuracy",
         cv=PredefinedSplit(np.where(in_validation, 0, -1)),
         verbose=3,
         error_score="raise",
     ).fit(X, y)
     best = search.best_estimator_
-    table = _table(search, validation, test)
+    table = distillation_report(search, *test).drop(columns="roc_auc")
+    table = table.rename(
+        columns={"temperature": "T", "log_loss": "loss", "macro_f1": "average F1"}
+    )
     print()
     print(table.to_string(index=False, na_rep="", float_format="{:.4f}".format))
 
@@ -238,53 +247,6 @@ def _distil(args, train, validation, test):
         for path in sorted(Path(folder).iterdir()):
             path.replace(args.out / path.name)
             print(f"wrote {args.out / path.name}")
-
-
-def _table(search, validation, test):
-    """Return the paper's Table 2: a row a model."""
-    import pandas as pd
-    from sklearn.metrics import accuracy_score, f1_score, log_loss
-
-    best = search.best_estimator_
-    classes = best.classes_
-
-    def row(model, images, y, proba, alpha=None, temperature=None):
-        return {
-            "model": model,
-            "images": images,
-            "alpha": alpha,
-            "T": temperature,
-            "accuracy": accuracy_score(y, classes[proba.argmax(axis=1)]),
-            "loss": log_loss(y, proba, labels=classes),
-            "average F1": f1_score(y, classes[proba.argmax(axis=1)], average="macro"),
-        }
-
-    results = search.cv_results_
-    rows = [row("teacher", "validation", validation[1], best.teacher_predict_proba(validation[0]))]
-    for number, params in enumerate(results["params"]):
-        rows.append(
-            {
-                "model": "student",
-                "images": "validation",
-                "alpha": params["alpha"],
-                "T": params["temperature"],
-                "accuracy": results["mean_test_accuracy"][number],
-                "loss": -results["mean_test_loss"][number],
-                "average F1": results["mean_test_f1"][number],
-            }
-        )
-    rows.append(row("teacher", "test", test[1], best.teacher_predict_proba(test[0])))
-    rows.append(
-        row(
-            "best student",
-            "test",
-            test[1],
-            best.predict_proba(test[0]),
-            best.alpha,
-            best.temperature,
-        )
-    )
-    return pd.DataFrame(rows)
 
 
 def _write(folder, table, explanation, best):

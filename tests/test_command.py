@@ -31,8 +31,8 @@ def test_a_folder_of_images_becomes_a_table_pictures_and_a_student(tmp_path, cap
     assert main(["--data", str(data), "--out", str(out), "--limit", "60", *SMALL]) == 0
     printed = capsys.readouterr().out
     table = pd.read_csv(out / "table.csv")
-    assert table["model"].tolist() == ["teacher", "student", "teacher", "best student"]
-    assert table["images"].tolist() == ["validation"] * 2 + ["test"] * 2
+    assert table["model"].tolist() == ["student", "teacher", "best student"]
+    assert table["measured_on"].tolist() == ["validation", "test", "test"]
     assert table[["accuracy", "average F1"]].to_numpy().min() >= 0
     assert "average F1" in printed
     names = {path.name for path in out.iterdir()}

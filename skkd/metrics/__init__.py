@@ -3,6 +3,8 @@
 from skkd.metrics._average_drop import average_drop, increase_in_confidence
 from skkd.metrics._decision_curve import decision_curve, net_benefit
 from skkd.metrics._decision_curve_display import DecisionCurveDisplay
+from skkd.metrics._distillation_grid_display import DistillationGridDisplay
+from skkd.metrics._distillation_report import distillation_report
 from skkd.metrics._fidelity import (
     fidelity_report,
     fidelity_samples,
@@ -22,6 +24,7 @@ from skkd.metrics._timing_display import TimingDisplay
 
 __all__ = [
     "DecisionCurveDisplay",
+    "DistillationGridDisplay",
     "FidelityDisplay",
     "PerturbationCurveDisplay",
     "TimingDisplay",
@@ -30,6 +33,7 @@ __all__ = [
     "count_flops",
     "decision_curve",
     "deletion_curve",
+    "distillation_report",
     "explain_timing",
     "fidelity_report",
     "fidelity_samples",
