@@ -41,10 +41,7 @@ THEIRS = {
 
 def distil_with_keras(teacher, options, X, y, seed, epochs):
     keras.utils.set_random_seed(seed)
-    mean, variance = X.mean(), X.var()
-    student = STUDENT.build(
-        X.shape[1:], 10, normalization=keras.layers.Normalization(mean=mean, variance=variance)
-    )
+    student = STUDENT.build(X.shape[1:], 10, normalization=(X.mean(), X.var()))
     student = keras.Model(student.input, student.get_layer("logits").output)
     distiller = keras.distillation.Distiller(
         teacher=teacher,

@@ -35,9 +35,7 @@ def main():
         KDClassifier(teacher, student=FiveBlockCNN(), epochs=args.epochs, random_state=0).fit(X, y)
 
     def keras_distiller():
-        student = FiveBlockCNN().build(
-            shape, 4, normalization=keras.layers.Normalization(mean=127.5, variance=75.0**2)
-        )
+        student = FiveBlockCNN().build(shape, 4, normalization=(127.5, 75.0**2))
         student = keras.Model(student.input, student.get_layer("logits").output)
         distiller = keras.distillation.Distiller(
             teacher=with_logits,

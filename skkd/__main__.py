@@ -230,9 +230,7 @@ def _distil(args, train, validation, test):
     ).fit(X, y)
     best = search.best_estimator_
     table = distillation_report(search, *test).drop(columns="roc_auc")
-    table = table.rename(
-        columns={"temperature": "T", "log_loss": "loss", "macro_f1": "average F1"}
-    )
+    table = table.rename(columns={"temperature": "T", "log_loss": "loss", "macro_f1": "average F1"})
     print()
     print(table.to_string(index=False, na_rep="", float_format="{:.4f}".format))
 

@@ -28,8 +28,15 @@ def _keras_left_as_it_is():
 
 
 with _keras_left_as_it_is():
-    from scikeras.utils.random_state import tensorflow_random_state as seeded
+    from scikeras.utils import random_state
     from scikeras.wrappers import BaseWrapper
+
+if hasattr(random_state, "config"):
+    # SciKeras asks whether TensorFlow's operations are deterministic after it has set the
+    # environment variable that makes them so. Asked before, TensorFlow remembers what it was, and
+    # SciKeras leaves it as it was.
+    random_state.config.is_op_determinism_enabled()
+seeded = random_state.tensorflow_random_state
 
 __all__ = ["NetworkTrainer", "seeded"]
 

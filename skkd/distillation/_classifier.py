@@ -19,7 +19,6 @@ from skkd.distillation._hints import Hints, with_hints, without_hints
 from skkd.distillation._losses import SOFT_LOSSES, DistillationLoss
 from skkd.distillation._teachers import as_teachers, average_logits, log_of, match_classes
 from skkd.models._classifier import Lessons, NetworkClassifier
-from skkd.models._layers import probability_model
 
 
 class KDClassifier(NetworkClassifier):
@@ -521,7 +520,7 @@ class KDClassifier(NetworkClassifier):
         return Hints(self.hints, self.hint_loss, self._teachers[0].network, student)
 
     def _attach_models(self):
-        super()._attach_models()
         if self.hints:
-            self._logits_model = without_hints(self._trainer.model_)
-            self.model_ = probability_model(self._logits_model)
+            self._set_models(without_hints(self._trainer.model_))
+        else:
+            super()._attach_models()

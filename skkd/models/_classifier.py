@@ -434,8 +434,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):
         network = as_network(getattr(self, parameter), input_shape, parameter)
         normalization = None
         if isinstance(network, ScratchNetwork):
-            mean, variance = mean_and_variance(images, rows, sample_weight, self.batch_size)
-            normalization = {"mean": mean, "variance": variance}
+            normalization = mean_and_variance(images, rows, sample_weight, self.batch_size)
         return partial(
             build_logits,
             network,
@@ -475,8 +474,13 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):
 
     def _attach_models(self):
         """Make the models that predict from the one that is trained; they share its weights."""
-        self._logits_model = self._trainer.model_
-        self.model_ = probability_model(self._logits_model)
+        self._set_models(self._trainer.model_)
+
+    def _set_models(self, logits_model):
+        self._logits_model = logits_model
+        self.model_ = probability_model(logits_model)
+        # Keras exports to ONNX only what has been called.
+        self.model_(np.zeros((1, *self._input_shape), dtype=np.float32))
 
     def _make_optimizer(self):
         if isinstance(self.optimizer, str):

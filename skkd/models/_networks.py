@@ -35,9 +35,10 @@ class ScratchNetwork(BaseEstimator):
             Shape of one image (height, width, channels), or (n_features,) for a table's row.
         n_classes : int
             Number of classes.
-        normalization : keras.layers.Layer, default=None
-            First layer of the network, such as a ``keras.layers.Normalization`` with the training
-            images' mean and variance. None feeds the raw images to the first convolution.
+        normalization : tuple of 2 array-like of shape (channels,), default=None
+            Mean and variance of the training images' channels, or a table's columns, by which
+            the network's first layers bring them to mean 0 and variance 1. None feeds the raw
+            values to the first convolution.
 
         Returns
         -------
@@ -45,7 +46,7 @@ class ScratchNetwork(BaseEstimator):
             From raw images to class probabilities; the layer "logits" precedes the softmax.
         """
         inputs = keras.Input(input_shape, name="images")
-        x = inputs if normalization is None else normalization(inputs)
+        x = inputs if normalization is None else _normalize(inputs, *normalization)
         x = layers.Dense(n_classes, name="logits")(self._features(x))
         x = layers.Softmax(name="probabilities", dtype="float32")(x)
         return keras.Model(inputs, x, name=type(self).__name__.lower())
@@ -373,8 +374,8 @@ def build_network(network, input_shape, n_classes, normalization=None):
         Shape of one image or row.
     n_classes : int
         Number of classes.
-    normalization : keras.layers.Layer, default=None
-        First layer for a ScratchNetwork.
+    normalization : tuple of 2 array-like of shape (channels,), default=None
+        Mean and variance for a ScratchNetwork.
 
     Returns
     -------
@@ -416,8 +417,8 @@ def build_logits(
     Parameters
     ----------
     network, input_shape, n_classes : see `build_network`
-    normalization : dict, default=None
-        Mean and variance for a ScratchNetwork's first layer.
+    normalization : tuple of 2 array-like of shape (channels,), default=None
+        Mean and variance for a ScratchNetwork.
     image_size : tuple of 2 int, default=None
         Height and width to which a layer before the network resizes images of another size.
     dtype_policy : str or keras.DTypePolicy, default=None
@@ -429,8 +430,6 @@ def build_logits(
         Of shape (n, n_classes).
     """
     size = input_shape if image_size is None else (*image_size, *input_shape[2:])
-    if normalization is not None:
-        normalization = layers.Normalization(name="normalization", **normalization)
     before = keras.config.dtype_policy()
     try:
         if dtype_policy is not None:
@@ -444,6 +443,14 @@ def build_logits(
     resized = layers.Resizing(*image_size, name="resizing")(images)
     nested = flatten_graph(keras.Model(images, model(resized), name=model.name))
     return own_layers(nested.model(nested.outputs[0], name=model.name))
+
+
+def _normalize(x, mean, variance):
+    # keras.layers.Normalization with constants exports to ONNX as a network of three inputs. One
+    # Rescaling for both steps would lose the digits of values far from zero.
+    mean, deviation = np.atleast_1d(mean), np.sqrt(np.atleast_1d(variance))
+    x = layers.Rescaling(1.0, offset=(-mean).tolist(), name="centering")(x)
+    return layers.Rescaling((1 / deviation).tolist(), name="scaling")(x)
 
 
 def _application(name):

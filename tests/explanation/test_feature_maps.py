@@ -68,7 +68,7 @@ def test_layers_can_be_named_counted_or_all_taken(trained):
     assert names("conv") == ["block1_conv", "block2_conv"]
     assert names(["block2_pool", "block1_conv"]) == ["block2_pool", "block1_conv"]
     assert names([-1]) == ["block2_conv"]
-    assert {"normalization", "block1_pool"} < set(names("all"))
+    assert {"scaling", "block1_pool"} < set(names("all"))
 
 
 def test_the_activation_after_a_normalization_belongs_to_its_convolution(rng):

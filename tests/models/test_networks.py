@@ -37,10 +37,13 @@ def test_parameters_of_networks_can_be_searched_and_cloned():
     assert network.get_params() == {"filters": (4,), "dense": (128,), "dropout": 0.1}
 
 
-def test_a_normalization_is_the_first_layer():
-    normalization = layers.Normalization(mean=[5.0], variance=[4.0])
-    model = MLP(hidden=()).build((1,), 2, normalization=normalization)
-    assert model.layers[1] is normalization
+def test_a_normalization_comes_first_and_keeps_the_digits_of_values_far_from_zero():
+    mean, variance = np.array([1e6, 5.0]), np.array([4.0, 9.0])
+    model = MLP(hidden=()).build((2,), 2, normalization=(mean, variance))
+    assert [layer.name for layer in model.layers[1:3]] == ["centering", "scaling"]
+    rows = np.array([[1e6 + 1, 2.0], [1e6 - 3, 8.0]])
+    normalized = keras.Model(model.input, model.layers[2].output)(rows)
+    np.testing.assert_allclose(normalized, (rows - mean) / np.sqrt(variance), rtol=1e-6)
 
 
 @pytest.fixture(scope="module")
