@@ -107,6 +107,11 @@ class BaseExplainer(TransformerMixin, BaseEstimator):
     def _find_model(self):
         self.model_, self.classes_, self._steps_before = find_model(self.estimator)
         self._network = logits_model(self.model_)
+        if len(self._network.inputs) != 1:
+            raise ValueError(
+                f"model {self.model_.name!r} has {len(self._network.inputs)} inputs; an explainer "
+                "takes models of one image"
+            )
         self._functions = {}
         self._resolve()
 
