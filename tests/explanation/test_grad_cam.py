@@ -322,10 +322,10 @@ def test_bad_parameters_are_named(params, message, trained):
 @pytest.mark.parametrize(
     ("target", "y", "message"),
     [
-        (11, None, r"target holds .*11.*, which is not a class of the model; its classes are \[0"),
-        ("glioma", None, "target holds .*'glioma'"),
+        (11, None, r"target holds 11, which is not a class of the model; its classes are \[0"),
+        ("glioma", None, "target holds 'glioma'"),
         ("true", None, "target='true' needs the labels"),
-        ("true", [0, 12], "y holds .*12"),
+        ("true", [0, 12], "y holds 12, which"),
         ("true", [0], "y must hold 2 labels"),
         ([1, 2, 3], None, r"one label or 2 of them, one an image; got shape \(3,\)"),
     ],
