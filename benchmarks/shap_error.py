@@ -3,7 +3,7 @@
 Both explain the same class of the same five-block student on brain phantoms of 128 pixels, with
 the same 16 background images, against the value that 20,000 evenly spread gradients give.
 
-    python benchmarks/shap_error.py [--images 2] [--repeats 5] [--plot curve.png]
+    python benchmarks/shap_error.py [--images 2] [--repeats 5] [--truth 20000] [--plot curve.png]
 """
 
 import argparse
@@ -17,8 +17,7 @@ from skkd import FiveBlockCNN, NetworkClassifier, SHAPExplainer
 from skkd.datasets import make_brain_phantoms
 from skkd.models._layers import logits_model
 
-N_TRUTH = 20_000
-OURS = (16, 32, 48, 64, 96, 128)
+OURS = (16, 32, 64, 96, 128)
 THEIRS = (25, 50, 100, 200)
 
 
@@ -26,12 +25,13 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--images", type=int, default=2, help="images explained")
     parser.add_argument("--repeats", type=int, default=5, help="seeds for each number of samples")
+    parser.add_argument("--truth", type=int, default=20_000, help="gradients of the true value")
     parser.add_argument("--plot", help="where to save a picture of the curve")
     args = parser.parse_args()
 
     keras.utils.set_random_seed(0)
-    X, y = make_brain_phantoms(400, image_size=(128, 128), random_state=0)
-    student = NetworkClassifier(FiveBlockCNN(), epochs=4, random_state=0).fit(X, y)
+    X, y = make_brain_phantoms(200, image_size=(128, 128), random_state=0)
+    student = NetworkClassifier(FiveBlockCNN(), epochs=5, random_state=0).fit(X, y)
     print(f"training accuracy {student.score(X, y):.3f}")
     images, background = X[: args.images].astype(np.float32), X[-16:].astype(np.float32)
     theirs = shap.GradientExplainer(logits_model(student.model_), background)
@@ -53,7 +53,7 @@ def main():
     shaps(images[:1], 50, 0)
     errors, seconds = {}, {}
     for image in images[:, None]:
-        truth = ours(image, N_TRUTH, 0)[0]
+        truth = ours(image, args.truth, 0)[0]
         for name, explain, sizes in (("skkd", ours, OURS), ("shap", shaps, THEIRS)):
             for n_samples in sizes:
                 for seed in range(1, 1 + args.repeats):
