@@ -107,6 +107,11 @@ class BaseExplainer(TransformerMixin, BaseEstimator):
     def _find_model(self):
         self.model_, self.classes_, self._steps_before = find_model(self.estimator)
         self._network = logits_model(self.model_)
+        if len(self._network.inputs) != 1:
+            raise ValueError(
+                f"model {self.model_.name!r} has {len(self._network.inputs)} inputs; an explainer "
+                "takes models of one image"
+            )
         self._functions = {}
         self._resolve()
 
@@ -143,7 +148,7 @@ class BaseExplainer(TransformerMixin, BaseEstimator):
 
     def _target_indices(self, y, n_images):
         """Return the class asked for as its index for every image, -1 for the predicted one."""
-        target = self.target
+        name, target = "target", self.target
         if isinstance(target, str) and target == "predicted":
             return np.full(n_images, -1, np.int32)
         if isinstance(target, str) and target == "true":
@@ -151,9 +156,7 @@ class BaseExplainer(TransformerMixin, BaseEstimator):
                 raise ValueError(
                     "target='true' needs the labels: call explain(X, y) or fit_transform(X, y)"
                 )
-            target, name = y, "y"
-        else:
-            name = "target"
+            name, target = "y", y
         labels = np.asarray(target)
         if labels.ndim == 0:
             labels = np.full(n_images, labels)
@@ -165,9 +168,9 @@ class BaseExplainer(TransformerMixin, BaseEstimator):
         order = np.argsort(self.classes_)
         positions = np.searchsorted(self.classes_, labels, sorter=order).clip(max=len(order) - 1)
         indices = order[positions]
-        if (unknown := self.classes_[indices] != labels).any():
+        if unknown := labels[self.classes_[indices] != labels].tolist():
             raise ValueError(
-                f"{name} holds {labels[unknown][0]!r}, which is not a class of the model; its "
+                f"{name} holds {unknown[0]!r}, which is not a class of the model; its "
                 f"classes are {self.classes_.tolist()}"
             )
         return indices.astype(np.int32)

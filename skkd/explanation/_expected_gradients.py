@@ -5,7 +5,7 @@ from keras import ops
 from sklearn.utils import check_random_state
 
 from skkd._backend import gradient, traced
-from skkd.explanation._grad_cam import class_score
+from skkd.explanation._class_score import class_score
 
 
 def sample_points(n_samples, n_background, sampling, seed):

@@ -8,6 +8,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 
 from skkd._backend import gradient, traced
 from skkd.explanation._base import BaseExplainer, choose_layers
+from skkd.explanation._class_score import class_score
 from skkd.models._layers import flatten_graph
 
 METHODS = {"gradcam": "Grad-CAM", "gradcam++": "Grad-CAM++", "layercam": "LayerCAM"}
@@ -190,35 +191,3 @@ class GradCAMExplainer(BaseExplainer):
         ]
         highest = ops.max(maps, axis=(1, 2), keepdims=True)
         return maps / ops.where(highest > 0, highest, 1.0)
-
-
-def class_score(logits, targets, output, further):
-    """Sum the scores of the classes asked for, inside a function to differentiate.
-
-    Parameters
-    ----------
-    logits : tensor of shape (n, n_classes)
-        The network's outputs.
-    targets : tensor of shape (n,)
-        Index of each image's class, -1 for the predicted one.
-    output : {"logits", "probability"}
-        The score.
-    further : object
-        Handed on.
-
-    Returns
-    -------
-    score : scalar tensor
-        The sum over images.
-    results : tuple
-        Indices of the classes, their probabilities, and ``further``.
-    """
-    logits = ops.cast(logits, "float32")
-    targets = ops.where(targets < 0, ops.cast(ops.argmax(logits, axis=-1), "int32"), targets)
-    probabilities = _pick(ops.softmax(logits), targets)
-    scores = probabilities if output == "probability" else _pick(logits, targets)
-    return ops.sum(scores), (targets, probabilities, further)
-
-
-def _pick(values, targets):
-    return ops.take_along_axis(values, targets[:, None], axis=-1)[:, 0]

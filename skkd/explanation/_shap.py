@@ -10,12 +10,12 @@ from sklearn.utils._param_validation import Interval, StrOptions
 
 from skkd._backend import traced
 from skkd.explanation._base import BaseExplainer, as_float
+from skkd.explanation._class_score import class_score
 from skkd.explanation._expected_gradients import (
     expected_gradients,
     make_integral,
     sample_points,
 )
-from skkd.explanation._grad_cam import class_score
 from skkd.explanation._shap_package import DeepValues, PartitionValues
 from skkd.models._layers import flatten_graph
 
@@ -170,8 +170,12 @@ class SHAPExplainer(BaseExplainer):
         return self
 
     def _resolve(self):
-        # Nothing to choose: every layer takes part.
-        return
+        dtype = self._network.inputs[0].dtype
+        if self.method != "partition" and not keras.backend.is_float_dtype(dtype):
+            raise ValueError(
+                f"model {self.model_.name!r} takes inputs of type {dtype}, which have no gradient; "
+                "use method='partition'"
+            )
 
     def _explain_images(self, images, targets):
         image_shape = tuple(images.shape[1:])

@@ -13,7 +13,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
-from skkd import FeatureMapExplainer, GradCAMExplainer, NetworkClassifier
+from skkd import FeatureMapExplainer, GradCAMExplainer, NetworkClassifier, SHAPExplainer
 
 EXPLAINERS = [FeatureMapExplainer, GradCAMExplainer]
 
@@ -89,6 +89,24 @@ def test_a_classifier_of_scikeras_may_be_explained(digits):
     explanation = GradCAMExplainer(classifier, target=7).fit().explain(digits[0][:3])
     assert explanation.values.shape == (3, 8, 8)
     np.testing.assert_array_equal(explanation.targets, 7)
+
+
+def test_a_model_with_a_list_of_one_input_is_explained_and_with_two_refused(rng):
+    first, second = keras.Input((8, 8, 1)), keras.Input((8, 8, 1))
+    convolution, flatten, dense = layers.Conv2D(2, 3), layers.Flatten(), layers.Dense(2)
+    listed = keras.Model([first], dense(flatten(convolution(first))))
+    plain = keras.Model(first, dense(flatten(convolution(first))))
+    images = rng.normal(size=(2, 8, 8, 1))
+    for make in (
+        FeatureMapExplainer,
+        GradCAMExplainer,
+        lambda model: SHAPExplainer(model, background=images, random_state=0),
+    ):
+        maps = make(listed).fit().transform(images)
+        np.testing.assert_allclose(maps, make(plain).fit().transform(images), atol=1e-6)
+    both = keras.Model([first, second], dense(flatten(convolution(first + second))))
+    with pytest.raises(ValueError, match="has 2 inputs; an explainer takes models of one image"):
+        GradCAMExplainer(both).fit()
 
 
 def test_flat_maps_feed_a_classifier_in_a_grid_search(trained, digits):

@@ -272,6 +272,17 @@ def test_bad_parameters_are_named(model, params, message):
         SHAPExplainer(model, **params).fit()
 
 
+def test_inputs_without_a_gradient_are_refused():
+    inputs = keras.Input((4, 4, 1), dtype="uint8")
+    scaled = layers.Flatten()(layers.Rescaling(1 / 255)(inputs))
+    model = keras.Model(inputs, layers.Dense(2)(scaled))
+    background = np.zeros((2, 4, 4, 1), np.uint8)
+    with pytest.raises(ValueError, match="inputs of type uint8, which have no gradient"):
+        SHAPExplainer(model, background=background).fit()
+    partition = SHAPExplainer(model, background=background, method="partition", target=0).fit()
+    assert partition.explain(background + 200).values.any()
+
+
 def test_a_background_of_another_size_is_refused():
     anywhere = keras.Sequential(
         [keras.Input((None, None, 1)), layers.Conv2D(2, 3), layers.GlobalMaxPooling2D()]
