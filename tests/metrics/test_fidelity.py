@@ -175,6 +175,7 @@ def test_images_reach_the_estimator_with_the_axes_they_came_with(patch):
             return super().predict_proba(X)
 
     assert fidelity_score(Strict(), images[..., 0], y, maps) == with_axis
+    assert fidelity_score(Strict(), list(images[..., 0]), list(y), maps.tolist()) == with_axis
 
 
 def test_images_may_be_files(tmp_path, digits, trained):
