@@ -105,7 +105,7 @@ def test_a_confidence_of_zero_is_skipped_even_without_eps():
 
 @pytest.mark.parametrize("baseline", ["blur", "noise", "road"])
 def test_batches_of_1_7_and_64_agree(digits, trained, baseline):
-    X, y = digits[0][:20], digits[1][:20]
+    X, y = digits[0][:9], digits[1][:9]
     maps = FeatureMapExplainer(trained).fit_transform(X)
     options = {"mask": "top", "fraction": 0.3, "baseline": baseline, "random_state": 0}
 
