@@ -39,7 +39,7 @@ class TrueClassConfidence:
         self._name = type(estimator).__name__
         self.images = read_images(estimator, X)
         # Images without a channel axis go to the estimator as they came.
-        self._without_channels = getattr(X, "ndim", None) == 3
+        self._without_channels = len(np.shape(X)) == 3
         self.y = _check_labels(y)
         if len(self.y) != len(self.images):
             raise ValueError(

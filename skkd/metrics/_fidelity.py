@@ -231,8 +231,11 @@ def fidelity_report(
     The paper's Table 3 [1]_, and below it what tells whether its figures mean anything: a random
     map, uniform in every pixel, and each explainer's map inverted. An explanation is worth
     something if it beats the random map: from above with ``mode="keep"``, where higher is better,
-    and from below with ``mode="remove"``. Its inverse should do the opposite. Mind the column
-    "kept": with soft masks, maps that keep more of the image score higher whatever they point at.
+    and from below with ``mode="remove"``. Its inverse should do the opposite; with soft masks,
+    keeping an inverted map is removing the map. Mind the column "kept": with soft masks, maps
+    that keep more of the image score higher whatever they point at. And compare "average" with
+    "median": a few images of little confidence, whose ratios reach ``1 / eps``, can make up most
+    of a mean; ``clip=True`` does not let them.
 
     Parameters
     ----------

@@ -91,7 +91,8 @@ class FidelityDisplay:
         self.random_line_ = ax.axvline(
             report["average"].iloc[first_control],
             linestyle=":",
-            color="0.4",
+            color="black",
+            zorder=2.5,
             label="Random map",
         )
         ax.set(

@@ -105,7 +105,7 @@ def test_a_confidence_of_zero_is_skipped_even_without_eps():
 
 @pytest.mark.parametrize("baseline", ["blur", "noise", "road"])
 def test_batches_of_1_7_and_64_agree(digits, trained, baseline):
-    X, y = digits[0][:20], digits[1][:20]
+    X, y = digits[0][:9], digits[1][:9]
     maps = FeatureMapExplainer(trained).fit_transform(X)
     options = {"mask": "top", "fraction": 0.3, "baseline": baseline, "random_state": 0}
 
@@ -175,6 +175,7 @@ def test_images_reach_the_estimator_with_the_axes_they_came_with(patch):
             return super().predict_proba(X)
 
     assert fidelity_score(Strict(), images[..., 0], y, maps) == with_axis
+    assert fidelity_score(Strict(), list(images[..., 0]), list(y), maps.tolist()) == with_axis
 
 
 def test_images_may_be_files(tmp_path, digits, trained):
