@@ -142,31 +142,6 @@ np.testing.assert_allclose(fit(both), fit(None), atol=1e-4)
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 
-@pytest.mark.slow
-def test_memory_does_not_grow_from_fit_to_fit():
-    code = """
-import gc, resource
-from pathlib import Path
-from sklearn.datasets import load_digits
-from sklearn.svm import SVC
-from skkd import FiveBlockCNN, KDClassifier
-digits = load_digits()
-X, y = digits.images[:60, ..., None], digits.target[:60] % 3
-def resident():
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * resource.getpagesize() / 2**20
-for number in range(30):
-    KDClassifier(SVC(), student=FiveBlockCNN(filters=(4,)), epochs=1).fit(X, y).predict(X)
-    if number == 2:
-        after_third = resident()
-grown = resident() - after_third
-assert grown < 200, f"{grown:.0f} MiB"
-"""
-    if sys.platform != "linux":
-        pytest.skip("reads /proc")
-    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
-
-
 def test_a_student_from_a_grid_search_has_the_architecture_searched(data):
     from sklearn.model_selection import GridSearchCV
 
