@@ -184,6 +184,8 @@ class ImagePaths:
         Shape of the array that `images[:]` would be.
     dtype : numpy.dtype
         Always uint8.
+    decodes : bool
+        Always True: reading rows is work for the processor, and safe in several threads at once.
 
     Examples
     --------
@@ -202,6 +204,7 @@ class ImagePaths:
 
     ndim = 4
     dtype = np.dtype(np.uint8)
+    decodes = True
 
     def __init__(self, paths, *, image_size=None, color_mode=None):
         _check_options(image_size, color_mode)
@@ -315,6 +318,7 @@ class JoinedImages:
         self.second = second
         self.shape = (len(first) + len(second), *first.shape[1:])
         self.dtype = np.result_type(first.dtype, second.dtype)
+        self.decodes = all(getattr(part, "decodes", False) for part in (first, second))
 
     def __len__(self):
         return self.shape[0]

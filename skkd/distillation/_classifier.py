@@ -12,6 +12,7 @@ from scipy.special import softmax
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import check_array, check_is_fitted
 
+from skkd._decoded import keep_decoded
 from skkd._images import JoinedImages
 from skkd._scikeras import seeded
 from skkd.distillation._cache import ask_once
@@ -107,6 +108,12 @@ class KDClassifier(NetworkClassifier):
         for arrays of another size. None keeps their size.
     color_mode : {"grayscale", "rgb"} or None, default=None
         Channels of images read from files. None means grey if all files are grey, RGB otherwise.
+    cache : "memory", path or None, default=None
+        Where images of files are kept decoded while fit trains. None decodes them anew in every
+        epoch. "memory" decodes them once and keeps them as 8-bit arrays. A folder keeps them in
+        one file there, for later fits on the same files too: a search decodes once for each fold,
+        however many candidates it has. The file is made anew when an image file, `image_size` or
+        `color_mode` changes. Images given as arrays are not affected.
     augmentation : keras.layers.Layer, default=None
         Random layers, which keep the images' shape, applied in training only. A teacher sees the
         same view as the student.
@@ -234,6 +241,7 @@ class KDClassifier(NetworkClassifier):
         class_weight=None,
         image_size=None,
         color_mode=None,
+        cache=None,
         augmentation=None,
         n_views=None,
         dtype_policy=None,
@@ -267,6 +275,7 @@ class KDClassifier(NetworkClassifier):
         self.class_weight = class_weight
         self.image_size = image_size
         self.color_mode = color_mode
+        self.cache = cache
         self.augmentation = augmentation
         self.n_views = n_views
         self.dtype_policy = dtype_policy
@@ -330,6 +339,7 @@ class KDClassifier(NetworkClassifier):
         unlabeled = None
         if X_unlabeled is not None:
             unlabeled = self._check_images(X_unlabeled, reset=False)
+            unlabeled = keep_decoded(unlabeled, self.cache, verbose=self.verbose)
         return self._train(
             images,
             y,

@@ -1,6 +1,8 @@
 """Images and targets as the batches a Keras model reads."""
 
+import contextlib
 import math
+import threading
 
 import keras
 import numpy as np
@@ -13,7 +15,7 @@ class Batches(keras.utils.PyDataset):
     ----------
     images : array-like of shape (n, ...)
         Anything with ``shape``, ``dtype`` and indexing by an integer array; read one batch at a
-        time.
+        time, and image files a few batches ahead.
     targets : ndarray of shape (n, ...), default=None
         What the loss compares the network's output with.
     sample_weight : ndarray of shape (n,), default=None
@@ -55,7 +57,7 @@ class Batches(keras.utils.PyDataset):
         batch_size=32,
         seed=None,
     ):
-        super().__init__()
+        super().__init__(max_queue_size=4)
         self.images = images
         self.targets = targets
         self.sample_weight = sample_weight
@@ -72,7 +74,13 @@ class Batches(keras.utils.PyDataset):
             batch_size = sum(self._n_of_each)
         self.batch_size = batch_size
         self.seed = seed
+        self._drawing = threading.Lock()
+        self.error = None
         self.start(epoch=0)
+        if getattr(images, "decodes", False) and len(self) > 1:
+            # Keras then reads batches ahead of the network, in order. Each is decoded by many
+            # threads already; a second batch keeps them busy while the last images of one finish.
+            self.workers = 2
 
     def start(self, epoch):
         """Draw the order of an epoch, from which training will go on."""
@@ -105,16 +113,22 @@ class Batches(keras.utils.PyDataset):
     def __getitem__(self, index):
         first = index * self.batch_size
         rows = self._order[first : first + self.batch_size]
-        images = np.asarray(self.images[rows])
+        try:
+            images = np.asarray(self.images[rows])
+        except Exception as error:
+            self.error = error
+            raise
         if images.dtype != np.uint8:
             images = images.astype(np.float32, copy=False)
         if self.augment is not None:
-            images = self.augment(images, self.epoch, first)
+            with self._drawing:
+                images = self.augment(images, self.epoch, first)
         if self.targets is None:
             return (images,)
         targets = self.targets[rows]
         if self.retarget is not None:
-            targets = self.retarget(images, targets)
+            with self._drawing:
+                targets = self.retarget(images, targets)
         if self.sample_weight is None:
             return images, targets
         return images, targets, self.sample_weight[rows]
@@ -122,3 +136,24 @@ class Batches(keras.utils.PyDataset):
     def on_epoch_end(self):
         """Draw the next epoch's order."""
         self.start(self.epoch + 1)
+
+
+@contextlib.contextmanager
+def naming_files(*batches):
+    """Raise an error of reading images as it was.
+
+    Batches are read in threads of Keras and TensorFlow, which hand such an error on as one of
+    their own, buried in tracebacks.
+
+    Parameters
+    ----------
+    *batches : Batches or None
+        What is being read.
+    """
+    try:
+        yield
+    except Exception as error:
+        for read in batches:
+            if read is not None and read.error not in (None, error):
+                raise read.error from None
+        raise

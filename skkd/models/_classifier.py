@@ -23,9 +23,10 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
+from skkd._decoded import keep_decoded
 from skkd._images import ImagePaths, JoinedImages, StoredImages, as_images
 from skkd._scikeras import NetworkTrainer
-from skkd.models._batches import Batches
+from skkd.models._batches import Batches, naming_files
 from skkd.models._checkpoint import Checkpoint
 from skkd.models._layers import probability_model
 from skkd.models._networks import ScratchNetwork, as_network, build_logits
@@ -151,6 +152,12 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):
         for arrays of another size. None keeps their size.
     color_mode : {"grayscale", "rgb"} or None, default=None
         Channels of images read from files. None means grey if all files are grey, RGB otherwise.
+    cache : "memory", path or None, default=None
+        Where images of files are kept decoded while fit trains. None decodes them anew in every
+        epoch. "memory" decodes them once and keeps them as 8-bit arrays. A folder keeps them in
+        one file there, for later fits on the same files too: a search decodes once for each fold,
+        however many candidates it has. The file is made anew when an image file, `image_size` or
+        `color_mode` changes. Images given as arrays are not affected.
     augmentation : keras.layers.Layer, default=None
         Random layers, which keep the images' shape, applied in training only. A teacher sees the
         same view as the student.
@@ -226,6 +233,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):
         "class_weight": [dict, StrOptions({"balanced"}), None],
         "image_size": [tuple, list, None],
         "color_mode": [StrOptions({"grayscale", "rgb"}), None],
+        "cache": [str, PathLike, None],
         "augmentation": [keras.layers.Layer, None],
         "n_views": [Interval(Integral, 1, None, closed="left"), None],
         "dtype_policy": [str, keras.DTypePolicy, None],
@@ -254,6 +262,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):
         class_weight=None,
         image_size=None,
         color_mode=None,
+        cache=None,
         augmentation=None,
         n_views=None,
         dtype_policy=None,
@@ -275,6 +284,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):
         self.class_weight = class_weight
         self.image_size = image_size
         self.color_mode = color_mode
+        self.cache = cache
         self.augmentation = augmentation
         self.n_views = n_views
         self.dtype_policy = dtype_policy
@@ -350,6 +360,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):
             sample_weight = sample_weight * compute_sample_weight(self.class_weight, y)
         if not sample_weight.any():
             raise ValueError("sample_weight must not be zero for every image")
+        images = keep_decoded(images, self.cache, verbose=self.verbose)
         return images, y, sample_weight.astype(np.float32)
 
     def _check_classes(self, labels, reset):
@@ -405,7 +416,10 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):
         views = self._make_views(seed)
         lessons = self._make_lessons(images, y, hard, sample_weight, network, views, **teaching)
         callbacks = self._training_callbacks()
-        with self.distribution.scope() if self.distribution else contextlib.nullcontext():
+        batches = lessons.batches(rows, self.batch_size, seed=seed, **lessons.mixing)
+        validation = None if held_out is None else lessons.batches(held_out, self.batch_size)
+        scope = self.distribution.scope() if self.distribution else contextlib.nullcontext()
+        with scope, naming_files(batches, validation):
             if not again:
                 self._trainer = NetworkTrainer(
                     lessons.network,
@@ -415,8 +429,8 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):
                     random_state=seed,
                 )
             self._trainer.train(
-                lessons.batches(rows, self.batch_size, seed=seed, **lessons.mixing),
-                None if held_out is None else lessons.batches(held_out, self.batch_size),
+                batches,
+                validation,
                 epochs=epochs,
                 callbacks=callbacks,
                 verbose=int(self.verbose),
@@ -460,7 +474,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):
                 "checkpoint needs an int as random_state, or training could not go on as it "
                 f"began; got {self.random_state!r}"
             )
-        unimportant = {"callbacks", "verbose", "checkpoint", "memory", "teacher"}
+        unimportant = {"callbacks", "verbose", "checkpoint", "cache", "memory", "teacher"}
         params = {k: v for k, v in self.get_params(deep=False).items() if k not in unimportant}
         ends = np.asarray(lessons.images[np.array([0, len(lessons.images) - 1])])
         key = (
@@ -567,7 +581,8 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):
         check_is_fitted(self)
         images = self._check_images(X, reset=False)
         batches = Batches(images, batch_size=self.batch_size)
-        return self._logits_model.predict(batches, verbose=0).astype(np.float64)
+        with naming_files(batches):
+            return self._logits_model.predict(batches, verbose=0).astype(np.float64)
 
     def __sklearn_tags__(self):
         """Say that images are welcome, besides tables."""

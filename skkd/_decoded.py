@@ -1,0 +1,139 @@
+"""Images of files, kept decoded between epochs."""
+
+import hashlib
+import os
+import uuid
+from pathlib import Path
+
+import numpy as np
+import PIL
+from tqdm.auto import tqdm
+
+from skkd._images import ImagePaths
+
+# Images decoded at a time: enough to feed every thread, little beside what is kept.
+_CHUNK = 256
+
+
+def keep_decoded(images, cache, *, verbose=False):
+    """Decode images of files once, so that later reads find them decoded.
+
+    Parameters
+    ----------
+    images : ImagePaths or array-like
+        Images; only those of files are decoded, others are returned as they are.
+    cache : "memory", path or None
+        Where decoded images are kept: in memory, or in a file of this folder, which is made if
+        it is missing. None keeps nothing.
+    verbose : bool, default=False
+        Whether to show a progress bar if decoding takes longer than a second.
+
+    Returns
+    -------
+    images : ImagePaths, ndarray, DecodedFile or array-like
+        The same images.
+
+    Raises
+    ------
+    OSError
+        If an image file is missing, or nothing can be written to the folder.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from PIL import Image
+    >>> from skkd._decoded import keep_decoded
+    >>> from skkd._images import ImagePaths
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "slice.png"
+    ...     Image.new("L", (30, 20), 7).save(path)
+    ...     images = keep_decoded(ImagePaths([path]), Path(folder) / "cache")
+    ...     images.shape, images[[0]].mean().item()
+    ((1, 20, 30, 1), 7.0)
+    """
+    if cache is None or not isinstance(images, ImagePaths):
+        return images
+    if isinstance(cache, str) and cache == "memory":
+        decoded = np.empty(images.shape, images.dtype)
+        for rows in _chunks(images, verbose):
+            decoded[rows] = images[rows]
+        return decoded
+    folder = Path(cache)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OSError(
+            f'cache must be None, "memory" or a folder to write to; got {folder}: {error}'
+        ) from error
+    path = folder / f"skkd-images-{_fingerprint(images)}.npy"
+    if not _is_whole(path, images.shape):
+        _write(images, path, verbose)
+    return DecodedFile(path)
+
+
+class DecodedFile:
+    """Images in an .npy file, mapped into memory for as long as a read takes.
+
+    A lasting map would count every page ever read as memory of this process.
+
+    Parameters
+    ----------
+    path : path-like
+        File of an array of shape (n_images, height, width, channels).
+    """
+
+    ndim = 4
+
+    def __init__(self, path):
+        self.path = path
+        mapped = self._map()
+        self.shape, self.dtype = mapped.shape, mapped.dtype
+
+    def _map(self):
+        return np.load(self.path, mmap_mode="r")
+
+    def __len__(self):
+        return self.shape[0]
+
+    def __getitem__(self, rows):
+        return np.array(self._map()[rows])
+
+
+def _chunks(images, verbose):
+    starts = range(0, len(images), _CHUNK)
+    for start in tqdm(starts, "decoding", delay=1, disable=not verbose):
+        yield slice(start, start + _CHUNK)
+
+
+def _fingerprint(images):
+    """Return a digest that changes with any file, and with how files are decoded."""
+    decoding = (PIL.__version__, images.image_size, images.color_mode)
+    digest = hashlib.blake2b(repr(decoding).encode(), digest_size=16)
+    for path in images.paths:
+        stat = os.stat(path)
+        file = (os.path.abspath(path), stat.st_size, stat.st_mtime_ns)
+        digest.update(repr(file).encode())
+    return digest.hexdigest()
+
+
+def _is_whole(path, shape):
+    try:
+        return np.load(path, mmap_mode="r").shape == shape
+    except (OSError, ValueError, EOFError):
+        return False
+
+
+def _write(images, path, verbose):
+    # Other processes see the whole file or none; if two write it, the last one's stays.
+    part = path.with_name(f"{path.stem}-{uuid.uuid4().hex}.part")
+    header = {"descr": images.dtype.str, "fortran_order": False, "shape": images.shape}
+    try:
+        # Written, not mapped: a full disk is then an error and not the end of the process.
+        with open(part, "xb") as file:
+            np.lib.format.write_array_header_1_0(file, header)
+            for rows in _chunks(images, verbose):
+                file.write(images[rows].data)
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
