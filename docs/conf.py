@@ -15,10 +15,10 @@ version = release = skkd.__version__
 extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
-    "sphinx.ext.doctest",
     "sphinx.ext.mathjax",
     "numpydoc",
     "sphinx_copybutton",
+    "sphinx_gallery.gen_gallery",
 ]
 exclude_patterns = ["_build"]
 templates_path = ["_templates"]
@@ -28,7 +28,14 @@ autosummary_generate = True
 autodoc_typehints = "none"
 # Methods are documented in full below their class, so no table of them is wanted above.
 numpydoc_show_class_members = False
-doctest_global_setup = "import matplotlib; matplotlib.use('agg')"
+sphinx_gallery_conf = {
+    "examples_dirs": "../examples",
+    "gallery_dirs": "auto_examples",
+    "capture_repr": (),
+    "download_all_examples": False,
+    "show_signature": False,
+    "reference_url": {"skkd": None},
+}
 copybutton_prompt_text = r">>> |\.\.\. |\$ "
 copybutton_prompt_is_regexp = True
 
