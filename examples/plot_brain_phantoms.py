@@ -14,8 +14,9 @@ without it, synthetic ones with the same four classes.
 # Images
 # ------
 # `~skkd.datasets.fetch_brain_tumor` deals the published training images into "train" and
-# "validation" and keeps identical files on one side. The published test images repeat some of the training images, and
-# it warns of that; this example learns from "train" and looks at "validation" alone.
+# "validation" and keeps identical files on one side. The published test images repeat some of the
+# training images, and it warns of that; this example learns from "train" and looks at
+# "validation" alone.
 
 import os
 
@@ -73,10 +74,11 @@ print(table.round(3).to_string())
 # %%
 # Layer by layer
 # --------------
-# One slice of each class that the student gets right. In the synthetic slices the lesion stands out
-# in all layers, and most of all in the third. Real slices are harder: early layers follow the skull
-# as much as the tumor, and the last one also responds outside the head. Bright means that filters
-# respond there, and not that the class is decided there; `~skkd.GradCAMExplainer` asks about a class.
+# One slice of each class that the student gets right. In the synthetic slices glioma and
+# meningioma stand out from the first layer on; the third responds at the base of the head with a
+# pituitary tumor and without one. Real slices are harder: layers follow the skull as much as the
+# tumor, and the last one also responds outside the head. Bright means that filters respond there,
+# and not that the class is decided there; `~skkd.GradCAMExplainer` asks about a class.
 
 import numpy as np
 

@@ -10,9 +10,9 @@ it teaches a network of two small convolutions, and the network shows its featur
 # %%
 # Images and teacher
 # ------------------
-# The digits are 8 x 8 pixels. `~skkd.KDClassifier` takes images of shape (height, width, channels),
-# so they are given a channel. The teacher is any scikit-learn classifier: it is cloned and fitted on
-# the same images as the student, so the test images stay unseen by both.
+# The digits are 8 x 8 pixels. `~skkd.KDClassifier` takes images of shape (height, width,
+# channels), so they are given a channel. The teacher is any scikit-learn classifier: it is cloned
+# and fitted on the same images as the student, so the test images stay unseen by both.
 
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
@@ -27,7 +27,8 @@ teacher = SVC(gamma=0.001)
 # %%
 # Distilling
 # ----------
-# ``alpha`` weighs the labels against the teacher; ``temperature`` softens the probabilities of both.
+# ``alpha`` weighs the labels against the teacher; ``temperature`` softens the probabilities of
+# both.
 
 from skkd import FiveBlockCNN, KDClassifier
 
@@ -46,8 +47,8 @@ print(f"student {student.score(X_test, y_test):.3f}")
 # What the student looks at
 # -------------------------
 # One row a digit, one column a convolution: the mean of its filters' responses, laid over the
-# image. The first follows the strokes, the second gathers them in a few coarse places. A feature map
-# is the same whichever class is asked about; `~skkd.GradCAMExplainer` explains one class.
+# image. The first follows the strokes, the second gathers them in a few coarse places. A feature
+# map is the same whichever class is asked about; `~skkd.GradCAMExplainer` explains one class.
 
 import numpy as np
 
