@@ -156,7 +156,7 @@ def test_a_distilled_student_survives_pickling(data, teacher):
         ({"temperature": 0}, r"'temperature' parameter of KDClassifier.*\(0.0, inf\). Got 0"),
         ({"student": "six_block"}, "student must be 'auto'"),
         ({"teacher": "nowhere.keras"}, "there is no file 'nowhere.keras'"),
-        ({"teacher": __file__}, "test_classifier.py' is not a Keras model"),
+        ({"teacher": __file__}, "test_kd_classifier.py' is not a Keras model"),
         ({"teacher": 3}, "'teacher' parameter of KDClassifier"),
         ({"teacher": FiveBlockCNN(filters=(4,)).build((8, 8, 1), 3)}, "but y has 4 classes"),
     ],
