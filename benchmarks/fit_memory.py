@@ -1,7 +1,7 @@
 """Memory that stays behind after each of many fits in one process.
 
-Beside KDClassifier stands one training step of the same network in plain Keras: what TensorFlow
-keeps of every traced training step is outside skkd's reach.
+Beside KDClassifier stands one training step of the same network in plain Keras, whose optimizer
+leaves the graph of every training step behind.
 """
 
 import argparse

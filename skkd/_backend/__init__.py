@@ -1,4 +1,4 @@
-"""Gradients, for the Keras backend in use."""
+"""What differs from one Keras backend to another, for the one in use."""
 
 import importlib
 
@@ -6,6 +6,7 @@ import keras
 
 _module = importlib.import_module(f"skkd._backend.{keras.backend.backend()}")
 gradient = _module.gradient
+on_one_device = _module.on_one_device
 traced = _module.traced
 
-__all__ = ["gradient", "traced"]
+__all__ = ["gradient", "on_one_device", "traced"]

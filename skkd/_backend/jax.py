@@ -1,4 +1,4 @@
-"""Gradients with JAX, which is imported when they are asked for: it need not be installed."""
+"""Gradients and training with JAX, which is imported when asked for: it need not be installed."""
 
 import keras
 import numpy as np
@@ -54,3 +54,13 @@ def gradient(function, inputs):
     import jax
 
     return jax.grad(function, has_aux=True)(inputs)
+
+
+def on_one_device(optimizer):
+    """Leave an optimizer as it is: here it keeps nothing.
+
+    Parameters
+    ----------
+    optimizer : keras.optimizers.Optimizer
+        Not used yet.
+    """

@@ -1,4 +1,4 @@
-"""Gradients with TensorFlow."""
+"""Gradients and training with TensorFlow."""
 
 import tensorflow as tf
 
@@ -48,3 +48,18 @@ def gradient(function, inputs):
         scalar, results = function(inputs)
     zero = tf.UnconnectedGradients.ZERO
     return tape.gradient(scalar, inputs, unconnected_gradients=zero), results
+
+
+def on_one_device(optimizer):
+    """Spare an optimizer the sum of gradients over devices where there is only one.
+
+    TensorFlow makes that sum differentiable, and so keeps the graph of every training step that
+    holds one for as long as the process lives.
+
+    Parameters
+    ----------
+    optimizer : keras.optimizers.Optimizer
+        Not used yet; made under the distribution strategy in force, if any. It is changed.
+    """
+    if tf.distribute.get_strategy().num_replicas_in_sync == 1:
+        optimizer._all_reduce_sum_gradients = list

@@ -1,4 +1,4 @@
-"""Gradients with PyTorch, which is imported when they are asked for: it need not be installed."""
+"""Gradients and training with PyTorch, imported when asked for: it need not be installed."""
 
 import keras
 
@@ -52,3 +52,13 @@ def gradient(function, inputs):
         scalar, results = function(inputs)
         gradients = torch.autograd.grad(scalar, inputs, allow_unused=True, materialize_grads=True)
     return list(gradients), results
+
+
+def on_one_device(optimizer):
+    """Leave an optimizer as it is: here it keeps nothing.
+
+    Parameters
+    ----------
+    optimizer : keras.optimizers.Optimizer
+        Not used yet.
+    """

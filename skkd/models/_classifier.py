@@ -23,6 +23,7 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
+from skkd._backend import on_one_device
 from skkd._decoded import keep_decoded
 from skkd._images import ImagePaths, JoinedImages, StoredImages, as_images
 from skkd._scikeras import NetworkTrainer
@@ -421,9 +422,11 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):
         scope = self.distribution.scope() if self.distribution else contextlib.nullcontext()
         with scope, naming_files(batches, validation):
             if not again:
+                optimizer = self._make_optimizer()
+                on_one_device(optimizer)
                 self._trainer = NetworkTrainer(
                     lessons.network,
-                    optimizer=self._make_optimizer(),
+                    optimizer=optimizer,
                     loss=lessons.loss,
                     metrics=[Accuracy(len(self.classes_))],
                     random_state=seed,

@@ -1,9 +1,11 @@
+import gc
 import subprocess
 import sys
 
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from skkd import FiveBlockCNN, KDClassifier, NetworkClassifier
 
@@ -153,3 +155,13 @@ def test_a_student_from_a_grid_search_has_the_architecture_searched(data):
     ).fit(*data)
     (n_filters,) = search.best_params_["student__filters"]
     assert search.best_estimator_.student_.get_layer("block1_conv").filters == n_filters
+
+
+def test_a_fit_leaves_no_graph_of_its_training_behind(data):
+    def fit():
+        NetworkClassifier(FiveBlockCNN(filters=(4,)), epochs=1).fit(*data)
+        gc.collect()
+        return sum(isinstance(kept, tf.Graph) for kept in gc.get_objects())
+
+    # Some are made once for the process, in the first fit.
+    assert fit() == fit()
