@@ -44,5 +44,20 @@ def real_images():
 
 
 @pytest.fixture
+def partly_broken_files(tmp_path):
+    """Twenty grey image files of 8x8 pixels, of which 19.png has been overwritten since."""
+    from PIL import Image
+
+    from skkd._images import ImagePaths
+
+    paths = [tmp_path / f"{number}.png" for number in range(20)]
+    for path in paths:
+        Image.new("L", (8, 8)).save(path)
+    images = ImagePaths(paths)
+    paths[19].write_text("no image")
+    return images
+
+
+@pytest.fixture
 def rng():
     return np.random.default_rng(0)

@@ -7,7 +7,7 @@ import numpy as np
 from keras import layers, ops
 
 from skkd.distillation._teachers import taking
-from skkd.models._batches import Batches
+from skkd.models._batches import Batches, predict_batches
 from skkd.models._layers import flatten_graph, own_layers
 
 
@@ -63,7 +63,7 @@ class Hints:
         """
         batches = Batches(images, batch_size=batch_size)
         features = taking(self._teacher_features, tuple(images.shape[1:]))
-        return features.predict(batches, verbose=0).astype(np.float32)
+        return predict_batches(features, batches).astype(np.float32)
 
     @property
     def attachment(self):

@@ -12,7 +12,7 @@ from sklearn.base import clone, is_classifier
 from sklearn.utils import get_tags
 
 from skkd.models import NetworkClassifier
-from skkd.models._batches import Batches
+from skkd.models._batches import Batches, predict_batches
 from skkd.models._layers import TINY, check_built, logits_model
 
 
@@ -106,7 +106,7 @@ class KerasTeacher:
         if len(batches) == 1:
             values = np.asarray(self._taking[shape].predict_on_batch(batches[0][0]))
         else:
-            values = self._taking[shape].predict(batches, verbose=0)
+            values = predict_batches(self._taking[shape], batches)
         if self.outputs == "probabilities":
             return log_of(values)
         if values.ndim == 2 and values.shape[1] == 1:

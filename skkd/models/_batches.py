@@ -157,3 +157,22 @@ def naming_files(*batches):
             if read is not None and read.error not in (None, error):
                 raise read.error from None
         raise
+
+
+def predict_batches(model, batches):
+    """Return a model's outputs for all batches.
+
+    Parameters
+    ----------
+    model : keras.Model
+        The model.
+    batches : Batches
+        Its inputs.
+
+    Returns
+    -------
+    outputs : ndarray of shape (n, ...)
+        One row an image, in the batches' order.
+    """
+    with naming_files(batches):
+        return model.predict(batches, verbose=0)

@@ -27,7 +27,7 @@ from skkd._backend import on_one_device
 from skkd._decoded import keep_decoded
 from skkd._images import ImagePaths, JoinedImages, StoredImages, as_images
 from skkd._scikeras import NetworkTrainer
-from skkd.models._batches import Batches, naming_files
+from skkd.models._batches import Batches, naming_files, predict_batches
 from skkd.models._checkpoint import Checkpoint
 from skkd.models._layers import probability_model
 from skkd.models._networks import ScratchNetwork, as_network, build_logits
@@ -584,8 +584,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):
         check_is_fitted(self)
         images = self._check_images(X, reset=False)
         batches = Batches(images, batch_size=self.batch_size)
-        with naming_files(batches):
-            return self._logits_model.predict(batches, verbose=0).astype(np.float64)
+        return predict_batches(self._logits_model, batches).astype(np.float64)
 
     def __sklearn_tags__(self):
         """Say that images are welcome, besides tables."""

@@ -142,3 +142,10 @@ def test_bad_hints_are_named(data, teacher, params, message):
             params.get("teacher", teacher),
             **{k: v for k, v in params.items() if k != "teacher"},
         )
+
+
+def test_a_file_that_hints_cannot_read_is_named(teacher, partly_broken_files):
+    student = STUDENT.build((8, 8, 1), 3)
+    hints = Hints({"body/seen": "block1_conv"}, "mse", teacher, student)
+    with pytest.raises(ValueError, match=r"19\.png is not a readable image"):
+        hints.targets(partly_broken_files, batch_size=2)

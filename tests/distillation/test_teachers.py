@@ -327,3 +327,9 @@ def test_a_networks_student_can_be_the_next_teacher(data):
     first = NetworkClassifier(FiveBlockCNN(filters=(4,)), epochs=1, random_state=0).fit(X, y)
     student = distilled(data, FrozenEstimator(first))
     np.testing.assert_allclose(student.teacher_predict_proba(X), first.predict_proba(X), atol=1e-5)
+
+
+def test_a_file_that_a_keras_teacher_cannot_read_is_named(partly_broken_files):
+    teacher = KerasTeacher(dense_model())
+    with pytest.raises(ValueError, match=r"19\.png is not a readable image"):
+        teacher.logits(partly_broken_files, np.arange(20), batch_size=2)

@@ -145,3 +145,12 @@ def test_names_of_flat_maps_need_an_image_size():
     with pytest.raises(ValueError, match=r"call fit\(X\) with images"):
         explainer.fit().get_feature_names_out()
     assert len(explainer.fit(np.zeros((1, 5, 6, 1))).get_feature_names_out()) == 30
+
+
+@pytest.mark.parametrize("explainer_class", EXPLAINERS)
+def test_a_file_that_an_explainer_cannot_read_is_named(
+    explainer_class, trained, partly_broken_files
+):
+    explainer = explainer_class(trained, batch_size=2).fit()
+    with pytest.raises(ValueError, match=r"19\.png is not a readable image"):
+        explainer.transform(partly_broken_files)
