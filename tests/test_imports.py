@@ -1,0 +1,48 @@
+import ast
+from pathlib import Path
+
+import pytest
+
+import skkd
+
+# What each room may import, besides itself.
+MAY_IMPORT = {
+    "_dicom": set(),
+    "_images": {"_dicom"},
+    "_decoded": {"_images"},
+    "_scikeras": set(),
+    "_backend": set(),
+    "datasets": {"_images"},
+    "models": {"_images", "_decoded", "_scikeras", "_backend"},
+    "distillation": {"models", "_images", "_decoded", "_scikeras", "_backend"},
+    "explanation": {"models", "_images", "_backend"},
+    "metrics": {"models", "distillation", "explanation", "_images", "_backend"},
+    "__main__": {"datasets", "distillation", "explanation", "metrics", "models"},
+    "__init__": set(),
+}
+TOP = Path(skkd.__file__).parent
+FILES = sorted(TOP.rglob("*.py"))
+
+
+def imported_modules(file):
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom):
+            yield node.module
+        elif isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(TOP)))
+def test_imports_run_one_way(file):
+    room = file.relative_to(TOP).parts[0].removesuffix(".py")
+    parts = [module.split(".") for module in imported_modules(file)]
+    imported = {names[1] for names in parts if names[0] == "skkd" and len(names) > 1}
+    assert imported <= MAY_IMPORT[room] | {room}
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(TOP)))
+def test_a_framework_is_imported_in_the_backends_room_alone(file):
+    frameworks = {module.split(".")[0] for module in imported_modules(file)}
+    # The shap package's DeepExplainer is written for TensorFlow alone.
+    if file.parent.name != "_backend" and file.name != "_shap_package.py":
+        assert not frameworks & {"tensorflow", "jax", "torch"}
