@@ -287,7 +287,7 @@ class KDClassifier(NetworkClassifier):
 
     @property
     def student_(self):
-        """keras.Model: the trained student, from raw images to class probabilities."""
+        """Trained student, a keras.Model from raw images to class probabilities."""
         return self.model_
 
     def fit(

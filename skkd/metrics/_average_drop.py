@@ -29,12 +29,27 @@ def average_drop(
 
     Parameters
     ----------
-    estimator, X, y, explanation
-        See `fidelity_score`.
-    mask, fraction, layer, batch_size, random_state
-        See `fidelity_score`.
+    estimator : fitted classifier or keras.Model
+        Anything with ``predict_proba`` and ``classes_``; the outputs of a model stand for the
+        classes 0, 1, ...
+    X : array-like of shape (n, height, width[, channels]), or paths
+        The images, as the estimator takes them.
+    y : array-like of shape (n,)
+        True labels.
+    explanation : ndarray, Explanation or explainer
+        Maps, or what makes them; see `fidelity_score`.
+    mask : {"soft", "top"}, default="soft"
+        The map scaled to [0, 1], or its highest ``fraction`` of the pixels.
+    fraction : float, default=None
+        Share of the pixels, in (0, 1], that ``mask="top"`` points at; needed there.
     baseline : {"zero", "mean", "blur", "noise", "road"} or callable, default="zero"
         What stands in for the rest; zero is the definition's product of map and image.
+    layer : int or str, default=-1
+        Which map, where there is one a layer; by default the last.
+    batch_size : int, default=32
+        Images perturbed and predicted at a time.
+    random_state : int, RandomState instance or None, default=None
+        Seeds noise and the order of equal values in maps, for each image on its own.
 
     Returns
     -------
@@ -96,10 +111,27 @@ def increase_in_confidence(
 
     Parameters
     ----------
-    estimator, X, y, explanation
-        See `fidelity_score`.
-    mask, fraction, baseline, layer, batch_size, random_state
-        See `average_drop`.
+    estimator : fitted classifier or keras.Model
+        Anything with ``predict_proba`` and ``classes_``; the outputs of a model stand for the
+        classes 0, 1, ...
+    X : array-like of shape (n, height, width[, channels]), or paths
+        The images, as the estimator takes them.
+    y : array-like of shape (n,)
+        True labels.
+    explanation : ndarray, Explanation or explainer
+        Maps, or what makes them; see `fidelity_score`.
+    mask : {"soft", "top"}, default="soft"
+        The map scaled to [0, 1], or its highest ``fraction`` of the pixels.
+    fraction : float, default=None
+        Share of the pixels, in (0, 1], that ``mask="top"`` points at; needed there.
+    baseline : {"zero", "mean", "blur", "noise", "road"} or callable, default="zero"
+        What stands in for the rest; zero is the definition's product of map and image.
+    layer : int or str, default=-1
+        Which map, where there is one a layer; by default the last.
+    batch_size : int, default=32
+        Images perturbed and predicted at a time.
+    random_state : int, RandomState instance or None, default=None
+        Seeds noise and the order of equal values in maps, for each image on its own.
 
     Returns
     -------

@@ -18,7 +18,7 @@ def net_benefit(
     """Compute the net benefit of treating the rows whose probability reaches a threshold.
 
     The threshold probability `t` is the risk at which treating and not treating are worth the
-    same, so one false positive costs `t / (1 - t)` true positives, and ::
+    same, so one false positive costs ``t / (1 - t)`` true positives, and ::
 
         net benefit = TP / n - FP / n * t / (1 - t)
 

@@ -204,7 +204,7 @@ class DecisionCurveDisplay:
         thresholds : array-like of shape (n_thresholds,), default=None
             Threshold probabilities, in (0, 1). None means 0.01, 0.02, ..., 0.99.
         pos_label : int, float, bool or str, default=None
-            For two classes, the class to treat. None means `estimator.classes_[1]`.
+            For two classes, the class to treat. None means ``estimator.classes_[1]``.
         prevalence : float or mapping of label to float, default=None
             Share of the classes in the population (see :func:`decision_curve`).
         standardized : bool, default=False

@@ -160,15 +160,38 @@ def fidelity_samples(
 ):
     """Measure the fidelity of an explanation to each image.
 
-    Higher is better with ``mode="keep"``, lower with ``mode="remove"``. All parameters are those
-    of `fidelity_score`, which is the mean of the column "fidelity".
+    Higher is better with ``mode="keep"``, lower with ``mode="remove"``. `fidelity_score` is the
+    mean of the column "fidelity".
 
     Parameters
     ----------
-    estimator, X, y, explanation
-        See `fidelity_score`.
-    mode, mask, fraction, baseline, layer, clip, eps, batch_size, random_state
-        See `fidelity_score`.
+    estimator : fitted classifier or keras.Model
+        Anything with ``predict_proba`` and ``classes_``; the outputs of a model stand for the
+        classes 0, 1, ...
+    X : array-like of shape (n, height, width[, channels]), or paths
+        The images, as the estimator takes them.
+    y : array-like of shape (n,)
+        True labels.
+    explanation : ndarray, Explanation or explainer
+        Maps, or what makes them; see `fidelity_score`.
+    mode : {"keep", "remove"}, default="keep"
+        Keep what the explanation points at, or remove it.
+    mask : {"soft", "top"}, default="soft"
+        The map scaled to [0, 1], or its highest ``fraction`` of the pixels.
+    fraction : float, default=None
+        Share of the pixels, in (0, 1], that ``mask="top"`` points at; needed there.
+    baseline : {"zero", "mean", "blur", "noise", "road"} or callable, default="blur"
+        What stands in for the rest; see `perturb_images`.
+    layer : int or str, default=-1
+        Which map, where there is one a layer; by default the last.
+    clip : bool, default=False
+        Count no image as more than 1.
+    eps : float, default=0.01
+        Images whose C_orig is below this are skipped.
+    batch_size : int, default=32
+        Images perturbed and predicted at a time.
+    random_state : int, RandomState instance or None, default=None
+        Seeds noise and the order of equal values in maps, for each image on its own.
 
     Returns
     -------
@@ -239,16 +262,37 @@ def fidelity_report(
 
     Parameters
     ----------
-    estimator, X, y
-        See `fidelity_score`.
+    estimator : fitted classifier or keras.Model
+        Anything with ``predict_proba`` and ``classes_``; the outputs of a model stand for the
+        classes 0, 1, ...
+    X : array-like of shape (n, height, width[, channels]), or paths
+        The images, as the estimator takes them.
+    y : array-like of shape (n,)
+        True labels.
     explainers : mapping of str to explanation, or list of explainers
         Explainers, maps or Explanations by name. Those in a list are named after their class,
         numbered where one occurs more than once.
     classes : array-like, default=None
         The classes to report, such as the diseases: perturbation hardly moves a normal class.
         Images of others are left out. None means all in ``y``.
-    mode, mask, fraction, baseline, layer, clip, eps, batch_size, random_state
-        See `fidelity_score`.
+    mode : {"keep", "remove"}, default="keep"
+        Keep what the explanation points at, or remove it.
+    mask : {"soft", "top"}, default="soft"
+        The map scaled to [0, 1], or its highest ``fraction`` of the pixels.
+    fraction : float, default=None
+        Share of the pixels, in (0, 1], that ``mask="top"`` points at; needed there.
+    baseline : {"zero", "mean", "blur", "noise", "road"} or callable, default="blur"
+        What stands in for the rest; see `perturb_images`.
+    layer : int or str, default=-1
+        Which map, where there is one a layer; by default the last.
+    clip : bool, default=False
+        Count no image as more than 1.
+    eps : float, default=0.01
+        Images whose C_orig is below this are skipped.
+    batch_size : int, default=32
+        Images perturbed and predicted at a time.
+    random_state : int, RandomState instance or None, default=None
+        Seeds noise and the order of equal values in maps, for each image on its own.
     verbose : {0, 1}, default=0
         1 shows a progress bar.
 

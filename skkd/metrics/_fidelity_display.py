@@ -131,8 +131,15 @@ class FidelityDisplay:
 
         Parameters
         ----------
-        estimator, X, y, explainers
-            See `fidelity_report`.
+        estimator : fitted classifier or keras.Model
+            Anything with ``predict_proba`` and ``classes_``; the outputs of a model stand for the
+            classes 0, 1, ...
+        X : array-like of shape (n, height, width[, channels]), or paths
+            The images, as the estimator takes them.
+        y : array-like of shape (n,)
+            True labels.
+        explainers : mapping of str to explanation, or list of explainers
+            Explainers, maps or Explanations by name; see `fidelity_report`.
         ax : matplotlib.axes.Axes, default=None
             Axes to draw on. None makes a new figure.
         bar_kwargs : dict, default=None

@@ -10,7 +10,7 @@ def make_fidelity_scorer(explainer_class, *, explainer_params=None, **params):
 
     Higher is better; a scorer with ``mode="remove"``, where lower fidelity is better, therefore
     returns minus the fidelity. It serves wherever scikit-learn takes a scorer, as one of several
-    in a `GridSearchCV` too.
+    in a `~sklearn.model_selection.GridSearchCV` too.
 
     Parameters
     ----------

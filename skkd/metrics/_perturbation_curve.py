@@ -113,10 +113,25 @@ def insertion_curve(
 
     Parameters
     ----------
-    estimator, X, y, explanation, n_steps, layer, batch_size, random_state
-        See `deletion_curve`.
+    estimator : fitted classifier or keras.Model
+        Anything with ``predict_proba`` and ``classes_``; the outputs of a model stand for the
+        classes 0, 1, ...
+    X : array-like of shape (n, height, width[, channels]), or paths
+        The images, as the estimator takes them.
+    y : array-like of shape (n,)
+        True labels.
+    explanation : ndarray, Explanation or explainer
+        Maps, or what makes them; see `fidelity_score`.
+    n_steps : int, default=20
+        Steps of equally many pixels from none of the image to the whole.
     baseline : {"zero", "mean", "blur", "noise", "road"} or callable, default="blur"
         What the pixels are put into; see `perturb_images`.
+    layer : int or str, default=-1
+        Which map, where there is one a layer; by default the last.
+    batch_size : int, default=32
+        Images changed and predicted at a time.
+    random_state : int, RandomState instance or None, default=None
+        Seeds noise and the order of equal values in maps, for each image on its own.
 
     Returns
     -------

@@ -130,8 +130,13 @@ class PerturbationCurveDisplay:
 
         Parameters
         ----------
-        estimator, X, y
-            See `deletion_curve`.
+        estimator : fitted classifier or keras.Model
+            Anything with ``predict_proba`` and ``classes_``; the outputs of a model stand for the
+            classes 0, 1, ...
+        X : array-like of shape (n, height, width[, channels]), or paths
+            The images, as the estimator takes them.
+        y : array-like of shape (n,)
+            True labels.
         explainers : mapping of str to explanation, or list of explainers
             Explainers, maps or Explanations by name; see `fidelity_report`.
         kind : {"deletion", "insertion"}

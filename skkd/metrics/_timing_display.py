@@ -121,8 +121,18 @@ class TimingDisplay:
 
         Parameters
         ----------
-        explainers, X, y, n_repeats, warmup, batch_size
-            See `explain_timing`.
+        explainers : list of explainers, or mapping of str to explainer or list of explainers
+            The keys of a mapping name the models that the explainers explain.
+        X : array-like of shape (n, height, width[, channels]), or paths
+            Images.
+        y : array-like of shape (n,), default=None
+            True labels, for explainers of the true class.
+        n_repeats : int, default=5
+            Times that all images are explained.
+        warmup : int, default=1
+            Times that the first batch is explained before, untimed.
+        batch_size : int, default=1
+            Images explained at a time.
         ax : matplotlib.axes.Axes, default=None
             Axes to draw on. None makes a new figure.
         bar_kwargs : dict, default=None
