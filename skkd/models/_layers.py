@@ -183,9 +183,16 @@ def own_layers(model):
     A layer that was called before it became part of a model gives the first call's tensor as its
     ``output``. Here every layer's ``output`` leads from the model's ``input``.
     """
-    copy = copy_architecture(model)
+    copy = keras.models.clone_model(model, clone_function=_clone_layer)
     copy.set_weights(model.get_weights())
     return copy
+
+
+def _clone_layer(layer):
+    # A layer that is shared with nobody can have the other name itself.
+    own_name = {"name": layer.name}
+    layer = layer.layer if isinstance(layer, Alias) else layer
+    return type(layer).from_config({**layer.get_config(), **own_name})
 
 
 def flatten_graph(model, image_shape=None, taps=()):
@@ -395,11 +402,18 @@ def probability_model(model):
     model : keras.Model
         The model itself where it ends in a softmax already.
     """
-    _, model_input, _, output = head = _head(model)
-    if _activation_name(head[0]) == "softmax":
+    layer, model_input, layer_input, output = _head(model)
+    if _activation_name(layer) == "softmax":
         return model
+    if isinstance(layer, PreActivation) and _activation_name(layer.layer) == "softmax":
+        # The dense layer as its user wrote it, so that the model is read without this package.
+        return keras.Model(model_input, layer.layer(layer_input), name=_without_suffix(model))
     softmax = keras.layers.Softmax(name="probabilities", dtype="float32")
-    return keras.Model(model_input, softmax(output), name=model.name.removesuffix("_logits"))
+    return keras.Model(model_input, softmax(output), name=_without_suffix(model))
+
+
+def _without_suffix(model):
+    return model.name.removesuffix("_logits")
 
 
 def _head(model):
