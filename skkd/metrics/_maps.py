@@ -36,7 +36,9 @@ def map_reader(explanation, images, y=None, *, layer=-1):
 
         def read(rows):
             labels = None if y is None else y[rows]
-            values, names = _explain(explainer, np.asarray(images[rows]), labels, rows, len(images))
+            values, names = explain_rows(
+                explainer, np.asarray(images[rows]), labels, rows, len(images)
+            )
             _check_count(values, len(rows))
             return one_map(values, shape, layer, names)
 
@@ -63,8 +65,29 @@ def fitted_explainer(explainer, images, y=None):
     return explainer
 
 
-def _explain(explainer, images, y, rows, n_images):
-    """Return an explainer's values for a batch, and the names of their layers."""
+def explain_rows(explainer, images, y, rows, n_images):
+    """Explain a batch of a set of images.
+
+    Parameters
+    ----------
+    explainer : explainer
+        Fitted.
+    images : ndarray of shape (n_rows, height, width, channels)
+        The batch.
+    y : ndarray of shape (n_rows,) or None
+        Its labels.
+    rows : ndarray of int or slice
+        Where it is in the set, for an explainer with a target for each image.
+    n_images : int
+        Number of images in the set.
+
+    Returns
+    -------
+    values : ndarray of shape (n_rows, ...)
+        The maps.
+    layer_names : list of str or None
+        Names of their layers.
+    """
     target = getattr(explainer, "target", None)
     if not isinstance(target, str) and np.ndim(target) == 1 and len(target) == n_images:
         # A target an image goes with its rows; the copy shares all that is compiled.

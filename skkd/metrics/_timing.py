@@ -6,11 +6,13 @@ from time import perf_counter
 import numpy as np
 import pandas as pd
 from sklearn.base import clone
+from sklearn.utils import gen_batches
 from tqdm.auto import tqdm
 
 from skkd.metrics._confidence import read_images
 from skkd.metrics._fidelity import check_count
 from skkd.metrics._flops import count_flops
+from skkd.metrics._maps import explain_rows
 
 
 def explain_timing(explainers, X, y=None, *, n_repeats=5, warmup=1, batch_size=1, verbose=0):
@@ -34,10 +36,11 @@ def explain_timing(explainers, X, y=None, *, n_repeats=5, warmup=1, batch_size=1
     n_repeats : int, default=5
         Times that all images are explained.
     warmup : int, default=1
-        Times that the first batch is explained before, untimed.
+        Times that the first and the last batch are explained before, untimed.
     batch_size : int, default=1
         Images explained at a time: 1 for the time that somebody waits for one explanation, more
-        for the throughput. Set on explainers that have a parameter of this name.
+        for the throughput. An explainer's own parameter of this name is raised to it, never
+        lowered: SHAP's counts the images that are made of each image.
     verbose : {0, 1}, default=0
         1 shows a progress bar.
 
@@ -125,21 +128,26 @@ def _time(explainer, X, y, n_repeats, warmup, batch_size):
     images = np.asarray(images[np.arange(len(images))])
     labels = None if y is None else np.asarray(y)
     copy = clone(explainer)
-    if "batch_size" in copy.get_params(deep=False):
-        copy.set_params(batch_size=batch_size)
+    # Its own may count something else: of SHAP's the images made of each image.
+    at_a_time = copy.get_params(deep=False).get("batch_size")
+    if at_a_time is not None:
+        copy.set_params(batch_size=max(at_a_time, batch_size))
     copy.fit(images, labels)
 
     def explain(rows):
-        if not hasattr(copy, "explain"):
-            return np.asarray(copy.transform(images[rows]))
-        return np.asarray(copy.explain(images[rows], None if y is None else labels[rows]).values)
+        y = None if labels is None else labels[rows]
+        explain_rows(copy, images[rows], y, rows, len(images))
 
+    batches = list(gen_batches(len(images), batch_size))
     for _ in range(warmup):
-        explain(slice(batch_size))
+        # The last may be smaller, and is compiled by itself.
+        for rows in batches[:1] + batches[1:][-1:]:
+            explain(rows)
     seconds = []
     for _ in range(n_repeats):
         start = perf_counter()
-        explain(slice(None))
+        for rows in batches:
+            explain(rows)
         seconds.append((perf_counter() - start) / len(images))
     return {
         "model": model.name,

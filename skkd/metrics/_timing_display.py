@@ -130,7 +130,7 @@ class TimingDisplay:
         n_repeats : int, default=5
             Times that all images are explained.
         warmup : int, default=1
-            Times that the first batch is explained before, untimed.
+            Times that the first and the last batch are explained before, untimed.
         batch_size : int, default=1
             Images explained at a time.
         ax : matplotlib.axes.Axes, default=None

@@ -56,20 +56,29 @@ class TickingExplainer(BaseEstimator):
 def test_fitting_and_warming_up_stay_outside_and_repeats_are_averaged(models, clock):
     explainer = TickingExplainer(models[0], clock)
 
-    row = explain_timing([explainer], np.zeros((6, 8, 8, 1)), n_repeats=4, batch_size=2).iloc[0]
+    row = explain_timing([explainer], np.zeros((5, 8, 8, 1)), n_repeats=4, batch_size=2).iloc[0]
 
-    assert clock.calls == [(2, 2), (6, 2), (6, 2), (6, 2), (6, 2)]
-    # Repeats take 2 and 3 seconds an image by turns.
-    assert row["met"] == 2.5
-    assert row["met_std"] == 0.5
-    assert row["images_per_second"] == 0.4
-    assert row[["batch_size", "n_images", "n_repeats"]].tolist() == [2, 6, 4]
+    assert [n_images for n_images, _ in clock.calls] == [2, 1, *[2, 2, 1] * 4]
+    # Calls take 3 and 2 seconds an image by turns, so repeats take 13 and 12 seconds.
+    assert row["met"] == pytest.approx(2.5)
+    assert row["met_std"] == pytest.approx(0.1)
+    assert row["images_per_second"] == pytest.approx(0.4)
+    assert row[["batch_size", "n_images", "n_repeats"]].tolist() == [2, 5, 4]
+
+
+@pytest.mark.parametrize(("batch_size", "own"), [(2, 32), (64, 64)])
+def test_an_explainers_own_batch_size_is_never_lowered(models, clock, batch_size, own):
+    explainer = TickingExplainer(models[0], clock)
+    explain_timing([explainer], np.zeros((5, 8, 8, 1)), n_repeats=1, batch_size=batch_size)
+    assert {batch for _, batch in clock.calls} == {own}
     assert explainer.batch_size == 32
 
 
 def test_without_warming_up_the_first_repeat_holds_the_compilation(models, clock):
     explainer = TickingExplainer(models[0], clock)
-    row = explain_timing([explainer], np.zeros((5, 8, 8, 1)), n_repeats=1, warmup=0).iloc[0]
+    row = explain_timing(
+        [explainer], np.zeros((5, 8, 8, 1)), n_repeats=1, warmup=0, batch_size=5
+    ).iloc[0]
     assert row["met"] == (500 + 5 * 3) / 5
 
 
