@@ -96,9 +96,6 @@ def distillation_report(search, X=None, y=None):
 
 def searched(results, name, search):
     """Return a parameter's value in every candidate, wherever in a pipeline it stands."""
-    keys = [key for key in results["params"][0] if key.rpartition("__")[2] == name]
-    if keys:
-        return [params[keys[0]] for params in results["params"]]
     defaults = search.estimator.get_params()
     keys = [key for key in defaults if key.rpartition("__")[2] == name]
     if not keys:
@@ -106,7 +103,8 @@ def searched(results, name, search):
             f"search must be over a KDClassifier, which has the parameter {name!r}; got "
             f"{type(search.estimator).__name__}"
         )
-    return [defaults[keys[0]]] * len(results["params"])
+    # Of several grids each may leave a parameter alone that another searches.
+    return [params.get(keys[0], defaults[keys[0]]) for params in results["params"]]
 
 
 class _Teacher:

@@ -68,6 +68,16 @@ def test_a_pipeline_may_be_searched_and_a_parameter_left_alone(data):
     assert report.loc[1, "accuracy"] == pytest.approx(teacher.score(scaled, y[60:]))
 
 
+@pytest.mark.parametrize("order", [1, -1])
+def test_grids_that_leave_a_parameter_alone_are_told_with_its_default(data, order):
+    X, y = data
+    student = KDClassifier(LogisticRegression(max_iter=20), student=MLP(hidden=(4,)), epochs=1)
+    grids = [{"alpha": [1.0]}, {"alpha": [0.5], "temperature": [2]}][::order]
+    report = distillation_report(GridSearchCV(student, grids, cv=2).fit(X[:60], y[:60]))
+    searched = list(zip(report["alpha"], report["temperature"], strict=True))
+    assert searched == [(1.0, 4.0), (0.5, 2)][::order]
+
+
 def test_the_heat_map_puts_every_score_in_its_place(search):
     import matplotlib.pyplot as plt
 
