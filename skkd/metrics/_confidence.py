@@ -70,8 +70,8 @@ def read_images(estimator, X):
 
     Parameters
     ----------
-    estimator : fitted classifier, keras.Model or explainer
-        Files are read in the size and color its network takes.
+    estimator : fitted classifier, keras.Model, explainer or None
+        Files are read in the size and color its network takes; with None in their own.
     X : array-like of shape (n, height, width[, channels]), or paths
         The images.
 
@@ -81,7 +81,7 @@ def read_images(estimator, X):
         With shape, length and indexing by rows.
     """
     size = color_mode = None
-    if holds_paths(X):
+    if estimator is not None and holds_paths(X):
         from skkd.explanation._base import find_model
 
         height, width, channels = find_model(estimator)[0].input_shape[1:]

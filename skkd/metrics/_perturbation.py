@@ -8,7 +8,7 @@ from scipy import ndimage, sparse
 from scipy.sparse.linalg import splu
 from sklearn.utils import check_random_state
 
-from skkd._images import as_images
+from skkd.metrics._confidence import read_images
 from skkd.metrics._maps import map_reader
 
 _BASELINES = ("zero", "mean", "blur", "noise", "road")
@@ -30,6 +30,7 @@ _ROAD_NOISE = 0.01
 def perturb_images(
     X,
     explanation,
+    y=None,
     *,
     mode="keep",
     mask="soft",
@@ -45,11 +46,14 @@ def perturb_images(
 
     Parameters
     ----------
-    X : array-like of shape (n, height, width[, channels])
-        Images.
+    X : array-like of shape (n, height, width[, channels]), or paths
+        Images. Files are read in the size that an explainer's network takes, and else in their
+        own.
     explanation : ndarray, Explanation or explainer
         Maps of shape (n, height, width), (n, layers, height, width) or, signed, (n, height,
         width, channels), whose channels are summed; or what makes them.
+    y : array-like of shape (n,), default=None
+        True labels, for explainers of the true class.
     mode : {"keep", "remove"}, default="keep"
         Keep what the explanation points at, or remove it.
     mask : {"soft", "top"}, default="soft"
@@ -91,11 +95,10 @@ def perturb_images(
            [4., 8.]])
     """
     perturbation = Perturbation(mode, mask, fraction, baseline)
-    images = as_images(X)
-    if len(images.shape) != 4:
-        raise ValueError(f"X must be images; got shape {tuple(images.shape)}")
+    images = read_images(getattr(explanation, "estimator", None), X)
     rows = np.arange(len(images))
-    maps = map_reader(explanation, images, layer=layer)(rows)
+    y = None if y is None else np.asarray(y)
+    maps = map_reader(explanation, images, y, layer=layer)(rows)
     images = np.asarray(images[rows])
     images = images.astype(np.result_type(images.dtype, np.float32), copy=False)
     seed = draw_seed(random_state)

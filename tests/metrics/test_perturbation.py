@@ -1,6 +1,8 @@
 import numpy as np
 import pytest
+from PIL import Image
 
+from skkd import GradCAMExplainer
 from skkd.metrics import perturb_images
 from skkd.metrics._perturbation import impute
 
@@ -220,3 +222,17 @@ def test_maps_with_nan_are_refused(images, maps):
     maps[1, 2, 3] = np.nan
     with pytest.raises(ValueError, match="explanation must be finite"):
         perturb_images(images, maps)
+
+
+def test_an_explainer_of_the_true_class_is_given_the_labels(trained, digits):
+    X, y = digits[0][:4], digits[1][:4]
+    explainer = GradCAMExplainer(trained, target="true")
+    np.testing.assert_array_equal(
+        perturb_images(X, explainer, y), perturb_images(X, explainer.fit().explain(X, y))
+    )
+
+
+def test_files_are_read_in_the_size_that_the_explainer_takes(trained, tmp_path):
+    path = tmp_path / "large.png"
+    Image.new("L", (20, 16)).save(path)
+    assert perturb_images([path], GradCAMExplainer(trained)).shape == (1, 8, 8, 1)
