@@ -149,6 +149,12 @@ def test_a_distilled_student_survives_pickling(data, teacher):
     )
 
 
+def test_a_pickled_student_holds_its_teacher_once(data):
+    large = FiveBlockCNN(filters=(64, 64)).build((8, 8, 1), 4)
+    size = len(pickle.dumps(fitted(data, large)))
+    assert size < 1.5 * len(pickle.dumps(large))
+
+
 @pytest.mark.parametrize(
     ("params", "message"),
     [
