@@ -15,22 +15,61 @@ version = release = skkd.__version__
 extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
+    "sphinx.ext.intersphinx",
     "sphinx.ext.mathjax",
+    "matplotlib.sphinxext.plot_directive",
     "numpydoc",
     "sphinx_copybutton",
+    "sphinx_design",
     "sphinx_gallery.gen_gallery",
 ]
-exclude_patterns = ["_build"]
+exclude_patterns = ["_build", "inventories"]
 templates_path = ["_templates"]
+html_static_path = ["_static"]
+html_css_files = ["skkd.css"]
 default_role = "py:obj"
+nitpicky = True
+# Parameters, attributes and columns stand in single backticks too, and are no references.
+nitpick_ignore_regex = [("py:obj", r"[^.A-Z]*|X|return_X_y")]
+
+# Lists of the names these pages refer to, kept here so that a build needs no network.
+intersphinx_mapping = {
+    name: (url, f"inventories/{name}.txt")
+    for name, url in {
+        "sklearn": "https://scikit-learn.org/stable/",
+        "keras": "https://keras.io/",
+        "numpy": "https://numpy.org/doc/stable/",
+        "shap": "https://shap.readthedocs.io/en/latest/",
+        "matplotlib": "https://matplotlib.org/stable/",
+        "joblib": "https://joblib.readthedocs.io/en/stable/",
+    }.items()
+}
 
 autosummary_generate = True
 autodoc_typehints = "none"
 # Methods are documented in full below their class, so no table of them is wanted above.
 numpydoc_show_class_members = False
+numpydoc_validation_checks = {
+    "all",
+    # Summaries say enough of short functions, and classes link what is related.
+    "ES01",
+    "SA01",
+    # The class's example shows its methods.
+    "EX01",
+    # Returned values have names, as scikit-learn's do.
+    "RT02",
+    # Formulas and code begin some descriptions.
+    "PR08",
+    # Sections of a class's docstring follow numpydoc's order for functions.
+    "GL07",
+}
+plot_html_show_source_link = plot_html_show_formats = False
+plot_formats = [("png", 160)]
 sphinx_gallery_conf = {
     "examples_dirs": "../examples",
     "gallery_dirs": "auto_examples",
+    "backreferences_dir": "generated/backreferences",
+    "doc_module": ("skkd",),
     "capture_repr": (),
     "download_all_examples": False,
     "show_signature": False,
