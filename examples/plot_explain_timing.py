@@ -23,12 +23,13 @@ paper does.
 
 import pandas as pd
 
-from skkd import FiveBlockCNN, KDFMVNet, TransferNet, count_flops
+from skkd import MLP, FiveBlockCNN, KDFMVNet, TransferNet, count_flops
 
 networks = {
     "teacher": TransferNet("densenet121", weights=None),
     "student": KDFMVNet(),
     "five blocks": FiveBlockCNN(),
+    "no convolution": MLP(hidden=(64,)),
 }
 rows = {}
 for name, network in networks.items():
@@ -39,14 +40,15 @@ for name, network in networks.items():
         "macs": count_flops(model, convention="mac"),
     }
 table = pd.DataFrame.from_dict(rows, orient="index")
-table["of the teacher"] = (table["flops"] / table.loc["teacher", "flops"]).round(2)
+table["of the teacher"] = (table["flops"] / table.loc["teacher", "flops"]).round(3)
 print(table.to_string())
 
 # %%
-# The student of the table is not small in everything: it has more weights than its teacher. They
-# sit in its dense layers and last convolutions and are used once for each image, or on a small map.
+# Weights are another thing than operations. The student has more weights than its teacher, and a
+# perceptron that sees the image as one long row has nearly as many and takes hardly any operations:
+# a dense layer uses each weight once for an image, a convolution at every pixel of its map.
 # ``per_layer=True`` tells where the operations go; here those of the student, the most expensive
-# first.
+# layers first.
 
 student = KDFMVNet().build((224, 224, 3), n_classes=4)
 layers = count_flops(student, per_layer=True).sort_values("flops", ascending=False)
