@@ -164,9 +164,9 @@ print(pd.DataFrame(avoided).round(0).to_string())
 # %%
 # Decision curves
 # ---------------
-# A network is useful at the thresholds where its line is above both rules. At a threshold of a few
-# percent, scanning everybody costs so little that there is hardly anything to gain. The bands hold
-# 95% of the draws.
+# `~skkd.DecisionCurveDisplay` draws what `~skkd.decision_curve` computes. A network is useful at
+# the thresholds where its line is above both rules. At a threshold of a few percent, scanning
+# everybody costs so little that there is hardly anything to gain. The bands hold 95% of the draws.
 #
 # With the synthetic slices the student is about as useful as its teacher, and more so than the
 # network that learned from the labels alone, by more than chance in the test images explains. With

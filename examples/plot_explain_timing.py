@@ -113,7 +113,8 @@ print(by_samples[["model", "met"]].round(3).to_string(index=False))
 # %%
 # Teacher and student side by side
 # --------------------------------
-# On a logarithmic axis, as SHAP takes much longer than the other two for either network.
+# The axis of `~skkd.TimingDisplay` is logarithmic, as SHAP takes much longer than the other two for
+# either network.
 
 from skkd import TimingDisplay
 

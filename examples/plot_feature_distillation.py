@@ -37,9 +37,10 @@ print(f"student: {weights[1]} weights")
 # %%
 # Methods
 # -------
-# The soft losses compare logits: "kl" is Hinton's, "standardized" the same of logits brought to one
-# scale, "dkd" takes the true class and the others apart, "dist" compares correlations. Each has
-# the temperature and alpha that its paper suggests for it, or near; none is tuned here.
+# All methods are parameters of one `~skkd.KDClassifier`. The soft losses compare logits: "kl" is
+# Hinton's, "standardized" the same of logits brought to one scale, "dkd" takes the true class and
+# the others apart, "dist" compares correlations. Their temperatures and alphas are plausible ones;
+# none is tuned here.
 #
 # ``hints`` pairs a layer of the teacher with one of the student. "mse" asks for the same features,
 # which takes a learned 1x1 convolution from the student's 8 channels to the teacher's 32; it is
