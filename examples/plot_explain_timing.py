@@ -82,8 +82,9 @@ print(timing.drop(columns=["images_per_second", "batch_size", "n_images"]).to_st
 
 # %%
 # How many times faster the student is explained, beside how many times fewer operations it takes.
-# The two disagree. A convolution of many small ones costs more time than its operations say, and a
-# DenseNet121 has 120 of them to the student's 8.
+# The two need not agree. Many small convolutions cost more time than their operations say, and a
+# DenseNet121 has 120 of them to the student's 8; and other work on the machine moves times of a few
+# milliseconds a lot, and operations not at all.
 
 met = timing.pivot(index="explainer", columns="model", values="met")
 print((met["teacher"] / met["student"]).round(1).to_string())
