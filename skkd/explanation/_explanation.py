@@ -1,13 +1,21 @@
 """What an explainer says about some images."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+
+_OF_EACH_IMAGE = (
+    *("values", "images", "targets", "probabilities", "labels"),
+    *("base_values", "additivity_gap"),
+)
 
 
 @dataclass
 class Explanation:
     """Maps of what a network looks at, with what they are about.
+
+    Explainers return one from ``explain``. ``explanation[rows]``, with a slice, an array of rows
+    or of booleans, is the explanation of some of its images.
 
     Parameters
     ----------
@@ -49,6 +57,15 @@ class Explanation:
 
     def __len__(self):
         return len(self.values)
+
+    def __getitem__(self, rows):
+        """Return the explanation of some of the images."""
+        rows = np.atleast_1d(np.arange(len(self))[rows])
+        chosen = {}
+        for name in _OF_EACH_IMAGE:
+            of_all = getattr(self, name)
+            chosen[name] = None if of_all is None else of_all[rows]
+        return replace(self, **chosen)
 
     @property
     def n_empty(self):

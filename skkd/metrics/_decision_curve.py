@@ -40,8 +40,9 @@ def net_benefit(
     prevalence : float, default=None
         Share of `pos_label` in the population, in (0, 1), for a case-control sample whose own
         share is set by its design. Sensitivity and false positive rate then come from the
-        sample and are weighted by `prevalence` and `1 - prevalence`. None takes the share in
-        `y_true`.
+        sample and are weighted by `prevalence` and ``1 - prevalence``; the probabilities are
+        taken as they are, so those of a model made for another prevalence must be corrected
+        before. None takes the share in `y_true`.
     standardized : bool, default=False
         Divide by the prevalence, so that the best possible value is 1.
 
@@ -129,8 +130,9 @@ def decision_curve(
     prevalence : float or mapping of label to float, default=None
         Share of each class in the population, for a sample drawn class by class: a float in
         (0, 1) for the positive one of two classes; for more, a mapping that names every class
-        and sums to 1, so that the rest is weighted as in the population too. None takes the
-        shares in `y_true`.
+        and sums to 1, so that the rest is weighted as in the population too. Probabilities are
+        taken as they are, so those of a model made for other shares must be corrected before.
+        None takes the shares in `y_true`.
     standardized : bool, default=False
         Divide each net benefit by the prevalence of its class, so that 1 is the best possible
         value.

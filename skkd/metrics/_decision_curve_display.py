@@ -113,7 +113,7 @@ class DecisionCurveDisplay:
                 f"curves; got {len(curve_kwargs)}"
             )
         if ax is None:
-            _, ax = plt.subplots()
+            _, ax = plt.subplots(layout="constrained")
         name = self.name if name is None else name
         drawn_before = ax.get_ylim() if ax.has_data() else None
 
