@@ -1,5 +1,8 @@
 """Accuracy of a four-filter student on 8x8 digits with 100 labels, by way of distilling.
 
+How much a soft loss helps depends on the teacher: "small" has one convolution and is right about
+98 % of the test images, "large" two and a dense layer, and is right about more than 99 %.
+
 Beside skkd's soft losses stand keras.distillation's default (a "KL divergence" of raw logits)
 and its KL with the softmax in place, at the same temperature and weights.
 """
@@ -15,6 +18,10 @@ from sklearn.model_selection import train_test_split
 from skkd import FiveBlockCNN, KDClassifier, NetworkClassifier
 
 STUDENT = FiveBlockCNN(filters=(4,), dense=())
+TEACHERS = {
+    "small": {"network": FiveBlockCNN(filters=(16,), dense=()), "epochs": 60},
+    "large": {"network": FiveBlockCNN(filters=(32, 64), dense=(128,)), "epochs": 40},
+}
 OURS = {
     "labels alone (alpha=1)": {"alpha": 1.0},
     "kl, T=4, alpha=0.1": {"soft_loss": "kl", "temperature": 4.0, "alpha": 0.1},
@@ -58,6 +65,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--epochs", type=int, default=300)
+    parser.add_argument("--teacher", choices=list(TEACHERS), default="small")
     parser.add_argument(
         "--skip", nargs="*", default=[], help="rows left out, by a part of their name"
     )
@@ -71,10 +79,8 @@ def main():
     X_pool, X_test, y_pool, y_test = train_test_split(
         X, digits.target, test_size=600, stratify=digits.target, random_state=0
     )
-    teacher = NetworkClassifier(
-        FiveBlockCNN(filters=(32, 64), dense=(128,)), epochs=40, random_state=0
-    ).fit(X_pool, y_pool)
-    print(f"teacher: accuracy {teacher.score(X_test, y_test):.3f}")
+    teacher = NetworkClassifier(random_state=0, **TEACHERS[args.teacher]).fit(X_pool, y_pool)
+    print(f"{args.teacher} teacher: accuracy {teacher.score(X_test, y_test):.3f}", flush=True)
     with_logits = keras.Model(
         teacher.model_.input, teacher.model_.get_layer("logits").output, name="teacher"
     )
