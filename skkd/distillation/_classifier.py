@@ -328,7 +328,7 @@ class KDClassifier(NetworkClassifier):
         self._validate_params()
         again = self.warm_start and hasattr(self, "model_")
         images, y, sample_weight = self._check_training_data(X, y, sample_weight, reset=not again)
-        self._check_classes(np.unique(y), reset=not again)
+        self._check_classes(y, reset=not again)
         if teacher_logits is not None and teacher_proba is not None:
             raise ValueError("give teacher_logits or teacher_proba, not both")
         given = None

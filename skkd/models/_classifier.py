@@ -315,7 +315,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):
         self._validate_params()
         again = self.warm_start and hasattr(self, "model_")
         images, y, sample_weight = self._check_training_data(X, y, sample_weight, reset=not again)
-        self._check_classes(np.unique(y), reset=not again)
+        self._check_classes(y, reset=not again)
         return self._train(images, y, sample_weight, again=again, epochs=self.epochs)
 
     def partial_fit(self, X, y, classes=None, sample_weight=None):
@@ -342,7 +342,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):
         if not again and classes is None:
             raise ValueError("classes must be passed in the first call of partial_fit")
         images, y, sample_weight = self._check_training_data(X, y, sample_weight, reset=not again)
-        self._check_classes(np.unique(y if classes is None else classes), reset=not again)
+        self._check_classes(y, classes, reset=not again)
         return self._train(images, y, sample_weight, again=again, epochs=1)
 
     def _check_training_data(self, X, y, sample_weight, reset):
@@ -364,7 +364,8 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):
         images = keep_decoded(images, self.cache, verbose=self.verbose)
         return images, y, sample_weight.astype(np.float32)
 
-    def _check_classes(self, labels, reset):
+    def _check_classes(self, y, classes=None, *, reset):
+        labels = np.unique(y if classes is None else classes)
         if reset:
             if len(labels) < 2:
                 raise ValueError(
@@ -375,6 +376,11 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):
         elif unknown := np.setdiff1d(labels, self.classes_).tolist():
             raise ValueError(
                 f"y must hold only the classes of the first fit, {self.classes_.tolist()}; got "
+                f"{unknown}"
+            )
+        if unknown := np.setdiff1d(y, self.classes_).tolist():
+            raise ValueError(
+                f"y must hold only labels that are in classes, {self.classes_.tolist()}; got "
                 f"{unknown}"
             )
 

@@ -251,3 +251,8 @@ def test_classes_that_fit_did_not_know_are_refused(fit_tiny, digits):
         classifier.partial_fit(digits[0][:10], np.full(10, 17))
     with pytest.raises(ValueError, match="classes must be passed in the first call"):
         NetworkClassifier().partial_fit(digits[0][:10], digits[1][:10])
+
+
+def test_a_label_that_is_not_in_classes_is_refused_by_the_first_partial_fit_too(digits):
+    with pytest.raises(ValueError, match=r"labels that are in classes, \[0, 1, 3\]; got \[2\]"):
+        NetworkClassifier(MLP()).partial_fit(digits[0][:9], np.arange(9) % 3, classes=[0, 1, 3])
