@@ -137,6 +137,25 @@ class NetworkTrainer(BaseWrapper):
         self.model = self.optimizer = self.loss = self.callbacks = None
         self._fit_callbacks = []
 
+    def follow(self, loss, learning_rate=None):
+        """Go on with another loss or learning rate, and the optimizer as it is.
+
+        Parameters
+        ----------
+        loss : keras.losses.Loss
+            What to minimize from now on.
+        learning_rate : float or LearningRateSchedule, default=None
+            None leaves it where it is, which is where callbacks may have brought it.
+        """
+        model = self.model_
+        before = model.loss
+        if learning_rate is not None:
+            model.optimizer.learning_rate = learning_rate
+        elif type(loss) is type(before) and vars(loss) == vars(before):
+            # Compiled functions are kept where nothing has changed.
+            return
+        model.compile(optimizer=model.optimizer, loss=loss, metrics=self.metrics)
+
     def _go_back_to(self, checkpoint):
         if not self.initialized_:
             self.initialize(None)

@@ -1,6 +1,7 @@
 """A plain Keras classifier for scikit-learn."""
 
 import contextlib
+import re
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -175,7 +176,8 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):
         parameters and data that was cut off goes on from there to the same weights; one that
         finishes leaves nothing behind. Needs an int as `random_state`.
     warm_start : bool, default=False
-        Continue from the weights of the previous fit instead of starting anew.
+        Continue from the weights of the previous fit instead of starting anew. What describes the
+        network and its optimizer cannot change in between; the loss and `learning_rate` can.
     random_state : int, RandomState instance or None, default=None
         Seeds weights, shuffling, dropout and the validation split. An int makes fits repeatable
         to the bit on one device.
@@ -247,6 +249,11 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):
 
     # The name under which users know the architecture, for error messages.
     _network_parameter = "network"
+
+    # What a network that exists already cannot follow any more when it is trained on.
+    _lasting_parameters = (
+        *("network", "optimizer", "image_size", "color_mode", "dtype_policy", "distribution"),
+    )
 
     def __init__(
         self,
@@ -404,7 +411,22 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):
             )
         return images
 
+    def _check_lasting_parameters(self, again):
+        """Return what describes the network; where it goes on, that must be as it was."""
+        now = {name: _description(getattr(self, name)) for name in self._lasting_parameters}
+        if again:
+            for name, description in now.items():
+                if description != self._lasting[name]:
+                    raise ValueError(
+                        f"{name} cannot change while training goes on with the same network: it "
+                        f"was {self._lasting[name]}, and is {description}. Set it back, or begin "
+                        "anew with fit and warm_start=False"
+                    )
+        return now
+
     def _train(self, images, y, sample_weight, again, epochs, **teaching):
+        self._check_learning_rate()
+        lasting = self._check_lasting_parameters(again)
         seed = check_random_state(self.random_state).randint(2**31 - 1)
         labels = np.searchsorted(self.classes_, y)
         hard = np.eye(len(self.classes_), dtype=np.float32)[labels]
@@ -427,7 +449,10 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):
         validation = None if held_out is None else lessons.batches(held_out, self.batch_size)
         scope = self.distribution.scope() if self.distribution else contextlib.nullcontext()
         with scope, naming_files(batches, validation):
-            if not again:
+            if again:
+                changed = self.learning_rate != self._learning_rate
+                self._trainer.follow(lessons.loss, self.learning_rate if changed else None)
+            else:
                 optimizer = self._make_optimizer()
                 on_one_device(optimizer)
                 self._trainer = NetworkTrainer(
@@ -437,6 +462,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):
                     metrics=[Accuracy(len(self.classes_))],
                     random_state=seed,
                 )
+            self._lasting, self._learning_rate = lasting, self.learning_rate
             self._trainer.train(
                 batches,
                 validation,
@@ -505,16 +531,18 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):
         # Keras exports to ONNX only what has been called.
         self.model_(np.zeros((1, *self._input_shape), dtype=np.float32))
 
+    def _check_learning_rate(self):
+        if not isinstance(self.optimizer, str) and self.learning_rate != 1e-3:
+            raise ValueError(
+                f"learning_rate={self.learning_rate!r} has no effect on an optimizer object; set "
+                "it there, or give the optimizer by name"
+            )
+
     def _make_optimizer(self):
         if isinstance(self.optimizer, str):
             optimizer = keras.optimizers.get(self.optimizer)
             optimizer.learning_rate = self.learning_rate
             return optimizer
-        if self.learning_rate != 1e-3:
-            raise ValueError(
-                f"learning_rate={self.learning_rate!r} has no effect on an optimizer object; set "
-                "it there, or give the optimizer by name"
-            )
         return type(self.optimizer).from_config(self.optimizer.get_config())
 
     def _make_lessons(self, images, y, hard, sample_weight, network, views):
@@ -641,4 +669,5 @@ def _description(value):
     """Return a text that is the same in another process, unlike most objects' repr."""
     if hasattr(value, "get_config") and not isinstance(value, type):
         return str(value.get_config())
-    return getattr(value, "__qualname__", None) or repr(value)
+    # The repr of an object that has none of its own, such as a strategy, ends in its address.
+    return getattr(value, "__qualname__", None) or re.sub(r" at 0x\w+", "", repr(value))

@@ -125,6 +125,22 @@ def test_warm_start_continues_and_a_cold_start_does_not(fit_tiny, digits):
     assert fit_tiny().fit(X[:96], y[:96]).n_iter_ == 2
 
 
+def test_a_warm_start_takes_a_new_learning_rate_and_refuses_a_new_network(fit_tiny, digits):
+    X, y = digits[0][:96], digits[1][:96]
+    classifier = fit_tiny(warm_start=True)
+    before = classifier.model_.get_weights()
+    classifier.set_params(learning_rate=1e-12).fit(X, y)
+    for old, new in zip(before, classifier.model_.get_weights(), strict=True):
+        np.testing.assert_allclose(new, old, atol=1e-6)
+    changes = [{"network": MLP()}, {"optimizer": "sgd"}, {"image_size": (9, 9)}]
+    for params in [*changes, {"network__filters": (2,)}]:
+        changed = clone(classifier).fit(X, y).set_params(**params)
+        name = next(iter(params)).partition("__")[0]
+        with pytest.raises(ValueError, match=f"{name} cannot change while training goes on"):
+            changed.fit(X, y)
+        changed.set_params(warm_start=False).fit(X, y)
+
+
 def test_an_optimizer_object_is_copied_and_keeps_its_learning_rate(fit_tiny):
     optimizer = keras.optimizers.SGD(0.123, momentum=0.5)
     classifier = fit_tiny(optimizer=optimizer, epochs=1)
