@@ -29,7 +29,7 @@ from skkd._decoded import keep_decoded
 from skkd._images import ImagePaths, JoinedImages, StoredImages, as_images
 from skkd._scikeras import NetworkTrainer
 from skkd.models._batches import Batches, naming_files, predict_batches
-from skkd.models._checkpoint import Checkpoint
+from skkd.models._checkpoint import Checkpoint, content_digest
 from skkd.models._layers import probability_model
 from skkd.models._networks import ScratchNetwork, as_network, build_logits
 from skkd.models._normalization import mean_and_variance
@@ -413,7 +413,11 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):
 
     def _check_lasting_parameters(self, again):
         """Return what describes the network; where it goes on, that must be as it was."""
-        now = {name: _description(getattr(self, name)) for name in self._lasting_parameters}
+        # The repr of an object that has none of its own ends in its address, which a pickle loses.
+        now = {
+            name: re.sub(r" at 0x\w+", "", _description(getattr(self, name)))
+            for name in self._lasting_parameters
+        }
         if again:
             for name, description in now.items():
                 if description != self._lasting[name]:
@@ -511,12 +515,13 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):
             )
         unimportant = {"callbacks", "verbose", "checkpoint", "cache", "memory", "teacher"}
         params = {k: v for k, v in self.get_params(deep=False).items() if k not in unimportant}
-        ends = np.asarray(lessons.images[np.array([0, len(lessons.images) - 1])])
         key = (
             str({k: _description(v) for k, v in params.items()}),
+            # Of callbacks the numbers are kept, which only the same ones can take up.
+            [type(callback).__qualname__ for callback in callbacks],
             seed,
             self._trainer.current_epoch,
-            ends,
+            content_digest(lessons.images, self.batch_size),
             lessons.targets,
         )
         return Checkpoint(self.checkpoint, (*key, lessons.sample_weight), callbacks)
@@ -669,5 +674,6 @@ def _description(value):
     """Return a text that is the same in another process, unlike most objects' repr."""
     if hasattr(value, "get_config") and not isinstance(value, type):
         return str(value.get_config())
-    # The repr of an object that has none of its own, such as a strategy, ends in its address.
-    return getattr(value, "__qualname__", None) or re.sub(r" at 0x\w+", "", repr(value))
+    if hasattr(value, "scope"):
+        return type(value).__qualname__
+    return getattr(value, "__qualname__", None) or repr(value)
