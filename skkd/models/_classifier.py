@@ -365,11 +365,21 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):
             sample_weight, images, dtype=np.float32, ensure_non_negative=True
         )
         if self.class_weight is not None:
-            sample_weight = sample_weight * compute_sample_weight(self.class_weight, y)
+            sample_weight = sample_weight * self._weights_by_class(y, sample_weight)
         if not sample_weight.any():
             raise ValueError("sample_weight must not be zero for every image")
         images = keep_decoded(images, self.cache, verbose=self.verbose)
         return images, y, sample_weight.astype(np.float32)
+
+    def _weights_by_class(self, y, sample_weight):
+        if self.class_weight != "balanced":
+            return compute_sample_weight(self.class_weight, y)
+        # The frequency of a class counts its images' weights, so that an image of weight 2 is two
+        # and one of weight 0 none.
+        _, classes = np.unique(y, return_inverse=True)
+        totals = np.bincount(classes, weights=sample_weight)
+        fair_share = totals.sum() / max(np.count_nonzero(totals), 1)
+        return fair_share / np.where(totals > 0, totals, 1.0)[classes]
 
     def _check_classes(self, y, classes=None, *, reset):
         labels = np.unique(y if classes is None else classes)

@@ -95,6 +95,23 @@ def test_class_weight_multiplies_the_weights_of_its_class(fit_tiny, digits):
     np.testing.assert_array_equal(by_class.model_.get_weights()[0], by_row.model_.get_weights()[0])
 
 
+def test_a_weight_of_0_leaves_a_row_out_of_balanced_class_weights_too(fit_tiny, digits):
+    y = digits[1][:96]
+    sample_weight = np.ones(96)
+    sample_weight[np.flatnonzero(y == 3)[1:]] = 0
+    kept = np.flatnonzero(sample_weight)
+    params = {"class_weight": "balanced", "batch_size": 100, "optimizer": "sgd"}
+    left_out = fit_tiny(sample_weight=sample_weight, **params).history_["loss"]
+    absent = fit_tiny(kept, **params).history_["loss"]
+    assert left_out[0] == pytest.approx(absent[0], rel=1e-5)
+
+
+def test_early_stopping_with_too_few_images_of_a_class_is_named(digits):
+    X, y = digits[0][:20], np.array(["a", "b", "c"])[digits[1][:20] % 3]
+    with pytest.raises(ValueError, match=r"early_stopping with validation_fraction=0.1 cannot"):
+        NetworkClassifier(MLP(), early_stopping=True).fit(X, y)
+
+
 def test_early_stopping_keeps_the_weights_of_the_best_epoch(fit_tiny):
     classifier = fit_tiny(
         slice(0, 200), epochs=40, early_stopping=True, n_iter_no_change=2, learning_rate=0.05
@@ -234,8 +251,10 @@ def bad_fits(X, y):
 def test_bad_training_data_is_named(case, digits):
     X, y = digits[0][:30], digits[1][:30]
     arguments, message = bad_fits(X, y)[case]
-    with pytest.raises(ValueError, match=message):
-        NetworkClassifier(MLP(), epochs=1).fit(**(dict(X=X, y=y) | arguments))
+    for class_weight in (None, "balanced"):
+        classifier = NetworkClassifier(MLP(), epochs=1, class_weight=class_weight)
+        with pytest.raises(ValueError, match=message):
+            classifier.fit(**(dict(X=X, y=y) | arguments))
 
 
 @pytest.mark.parametrize(
