@@ -360,6 +360,8 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):
         images = self._check_images(X, reset=reset)
         y = column_or_1d(y, warn=True)
         check_consistent_length(images, y)
+        if y.dtype == object and (lost := sum(label is None or label != label for label in y)):
+            raise ValueError(f"y must have no missing labels; got None or NaN for {lost} images")
         check_classification_targets(y)
         sample_weight = _check_sample_weight(
             sample_weight, images, dtype=np.float32, ensure_non_negative=True
@@ -446,12 +448,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):
         hard = np.eye(len(self.classes_), dtype=np.float32)[labels]
         rows, held_out = np.flatnonzero(sample_weight), None
         if self.early_stopping:
-            rows, held_out = train_test_split(
-                rows,
-                test_size=self.validation_fraction,
-                stratify=labels[rows],
-                random_state=seed,
-            )
+            rows, held_out = self._hold_out(rows, labels, seed)
         if not again:
             network = self._normalized_network(images, rows, sample_weight)
         else:
@@ -489,6 +486,23 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):
         self.history_ = dict(self._trainer.history_)
         self.n_iter_ = self._trainer.current_epoch
         return self
+
+    def _hold_out(self, rows, labels, seed):
+        try:
+            return train_test_split(
+                rows,
+                test_size=self.validation_fraction,
+                stratify=labels[rows],
+                random_state=seed,
+            )
+        except ValueError as error:
+            counts = np.bincount(labels[rows], minlength=len(self.classes_))
+            raise ValueError(
+                f"early_stopping with validation_fraction={self.validation_fraction} cannot keep "
+                f"images of every class for validation: y has {counts.tolist()} of the classes "
+                f"{self.classes_.tolist()} ({error}). Set a larger validation_fraction or "
+                "early_stopping=False, or bring more images"
+            ) from error
 
     def _normalized_network(self, images, rows, sample_weight):
         """Return a function that makes the network to train, from raw images to logits."""

@@ -238,6 +238,7 @@ def bad_fits(X, y):
     nan[0] = np.nan
     return {
         "NaN": (dict(X=nan), "contains NaN"),
+        "missing label": (dict(y=["a", "b", None, np.nan, "a"] * 6), "None or NaN for 12 images"),
         "one class": (dict(y=np.zeros(30)), "at least 2 classes; got 1 class"),
         "zero weights": (dict(sample_weight=np.zeros(30)), "zero"),
         "negative weights": (dict(sample_weight=-np.ones(30)), "Negative values"),
