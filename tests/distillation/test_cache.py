@@ -176,6 +176,37 @@ def test_a_damaged_row_is_said_and_asked_about_again(counting, images, tmp_path)
     assert counting.count == 31
 
 
+def test_logits_under_another_images_digest_are_said_and_asked_about_again(
+    counting, images, tmp_path
+):
+    import sqlite3
+
+    folder = tmp_path / "kept"
+    answers = ask(counting, images, folder)
+    with sqlite3.connect(kept_file(folder)) as connection:
+        first, second = connection.execute("SELECT digest FROM outputs LIMIT 2").fetchall()
+        connection.execute(
+            "UPDATE outputs SET (logits, crc) ="
+            " (SELECT logits, crc FROM outputs WHERE digest = ?) WHERE digest = ?",
+            (*second, *first),
+        )
+    with pytest.warns(UserWarning, match="1 of the kept outputs .* are damaged"):
+        np.testing.assert_array_equal(ask(counting, images, folder), answers)
+
+
+@pytest.mark.filterwarnings("ignore:.*the kept outputs")
+def test_whichever_bytes_of_a_file_are_damaged_the_answers_are_right(counting, rng, tmp_path):
+    images = rng.random((200, 4, 4, 1)).astype("float32")
+    answers = ask(counting, images, tmp_path / "kept")
+    content = np.frombuffer(kept_file(tmp_path / "kept").read_bytes(), dtype=np.uint8)
+    for _ in range(60):
+        damaged = content.copy()
+        places = rng.integers(len(content), size=20)
+        damaged[places] = rng.integers(256, size=20)
+        kept_file(tmp_path / "kept").write_bytes(damaged.tobytes())
+        np.testing.assert_allclose(ask(counting, images, tmp_path / "kept"), answers, rtol=1e-6)
+
+
 def test_outputs_kept_by_other_libraries_are_sampled_and_rebuilt_if_stale(
     counting, images, tmp_path
 ):
@@ -270,3 +301,9 @@ def test_a_trained_network_that_is_frozen_teaches_from_its_model(digits):
     teacher = NetworkClassifier(MLP(hidden=(4,)), epochs=1, random_state=0).fit(X, y)
     student = KDClassifier(FrozenEstimator(teacher), student=MLP(hidden=(2,)), epochs=1)
     assert student.fit(X, y).teacher_ is teacher.model_
+
+
+def test_a_memory_that_is_no_folder_is_named(counting, images, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OSError, match=r"memory must be None or a folder to write to; got .*file"):
+        ask(counting, images, tmp_path / "file")
