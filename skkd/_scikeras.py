@@ -38,7 +38,7 @@ if hasattr(random_state, "config"):
     random_state.config.is_op_determinism_enabled()
 seeded = random_state.tensorflow_random_state
 
-__all__ = ["NetworkTrainer", "seeded"]
+__all__ = ["BaseWrapper", "NetworkTrainer", "seeded"]
 
 
 class EpochSeeds(keras.callbacks.Callback):

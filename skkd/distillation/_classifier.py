@@ -37,8 +37,10 @@ class KDClassifier(NetworkClassifier):
 
         - A trained Keras model, or the path of one saved whole. Images are resized and converted
           between grey and RGB if it needs that.
-        - A scikit-learn classifier, which is cloned and fitted on the same images, flattened if
-          it takes tables only. Wrap a fitted one in ``sklearn.frozen.FrozenEstimator`` to keep it.
+        - A scikit-learn or SciKeras classifier, which is cloned and fitted on the same images,
+          flattened if it takes tables only, and with their weights (those of `class_weight`
+          included) if its fit takes them. Wrap a fitted one in
+          ``sklearn.frozen.FrozenEstimator`` to keep it.
         - A function from a batch of images to logits. In one process it is taken to give the
           same answers as long as it is the same object.
         - A list of teachers, whose probabilities are averaged at the temperature.
@@ -479,7 +481,13 @@ class KDClassifier(NetworkClassifier):
                 )
         rows = np.flatnonzero(sample_weight)
         self._teachers = as_teachers(
-            self.teacher, images, y, rows, self.teacher_classes, self.teacher_outputs
+            self.teacher,
+            images,
+            y,
+            rows,
+            sample_weight,
+            self.teacher_classes,
+            self.teacher_outputs,
         )
         self._made_of = made_of
         sources = [teacher.source for teacher in self._teachers]

@@ -1,19 +1,28 @@
 """Whatever a user calls a teacher, as something that turns images into logits."""
 
 import hashlib
+import pickle
 from os import PathLike
 from pathlib import Path
 
-import joblib
 import keras
 import numpy as np
+from joblib.hashing import NumpyHasher
 from scipy.special import log_softmax, logsumexp
 from sklearn.base import clone, is_classifier
+from sklearn.frozen import FrozenEstimator
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils import get_tags
+from sklearn.utils.validation import has_fit_parameter
 
+from skkd._scikeras import BaseWrapper
 from skkd.models import NetworkClassifier
 from skkd.models._batches import Batches, predict_batches
 from skkd.models._layers import TINY, check_built, logits_model
+
+# How an estimator says what it thinks of each class.
+_SCORES = ("predict_proba", "decision_function")
 
 
 def load_teacher(path):
@@ -58,7 +67,8 @@ def load_teacher(path):
         )
     try:
         return keras.saving.load_model(path, compile=False)
-    except (ValueError, OSError, KeyError, TypeError) as error:
+    # On broken files Keras fails with whatever it trips over: KeyError, BadZipFile and more.
+    except Exception as error:
         raise ValueError(f"teacher: {str(path)!r} is not a Keras model: {error}") from error
 
 
@@ -83,6 +93,10 @@ class KerasTeacher:
         self.network = logits_model(model) if outputs == "auto" else model
         self._taking = {}
 
+    def __reduce__(self):
+        """Pickle the model once, not again in the models made of its layers."""
+        return type(self), (self.model, self.labels, self.outputs)
+
     identity = None
 
     @property
@@ -92,10 +106,7 @@ class KerasTeacher:
 
     def fingerprint(self):
         """Return a text that another network, or the same with other weights, does not have."""
-        digest = hashlib.blake2b(self.model.to_json().encode(), digest_size=16)
-        for weights in self.model.get_weights():
-            digest.update(np.ascontiguousarray(weights).tobytes())
-        return f"{digest.hexdigest()}-{self.outputs}"
+        return f"{_network_fingerprint(self.model)}-{self.outputs}"
 
     def logits(self, images, rows, batch_size):
         """Return the logits of some rows of images."""
@@ -127,6 +138,11 @@ class EstimatorTeacher:
     """
 
     def __init__(self, estimator, kept):
+        if not any(hasattr(estimator, method) for method in _SCORES):
+            raise ValueError(
+                "teacher must have predict_proba or decision_function, to say how sure it is; got "
+                f"{estimator!r}"
+            )
         self.estimator = estimator
         self.labels = estimator.classes_
         self.kept = kept
@@ -139,8 +155,14 @@ class EstimatorTeacher:
         return self.estimator
 
     def fingerprint(self):
-        """Return a text that another estimator does not have, or None if it comes but once."""
-        return joblib.hash(self.estimator) if self.kept else None
+        """Return a text that another estimator does not have, or None if there is no such text."""
+        if not self.kept:
+            return None
+        try:
+            return _Hasher("md5").hash(self.estimator)
+        except (pickle.PicklingError, AttributeError, TypeError):
+            # Of what cannot be pickled, such as a lambda, nobody can say whether it is the same.
+            return None
 
     def logits(self, images, rows, batch_size):
         """Return log-probabilities, or else decision values, of some rows of images."""
@@ -206,7 +228,7 @@ class CallableTeacher:
         return values
 
 
-def as_teachers(teacher, images, y, rows, labels=None, outputs="auto"):
+def as_teachers(teacher, images, y, rows, sample_weight, labels=None, outputs="auto"):
     """Make ready whatever a user calls a teacher.
 
     Parameters
@@ -220,6 +242,8 @@ def as_teachers(teacher, images, y, rows, labels=None, outputs="auto"):
         Class labels.
     rows : ndarray of int
         The rows a scikit-learn classifier is fitted on.
+    sample_weight : ndarray of shape (n,)
+        Weights it is fitted with, if they are not all 1 and its fit takes them.
     labels, outputs : see `KerasTeacher`
 
     Returns
@@ -230,19 +254,26 @@ def as_teachers(teacher, images, y, rows, labels=None, outputs="auto"):
     if isinstance(teacher, list | tuple):
         if not teacher:
             raise ValueError("teacher must not be an empty list; pass None for no teacher")
-        return [as_teachers(member, images, y, rows, labels, outputs)[0] for member in teacher]
+        options = (images, y, rows, sample_weight, labels, outputs)
+        return [as_teachers(member, *options)[0] for member in teacher]
     if isinstance(teacher, str | PathLike):
         teacher = load_teacher(teacher)
     if isinstance(teacher, keras.Model):
         return [KerasTeacher(teacher, labels, outputs)]
-    if hasattr(teacher, "fit") and is_classifier(teacher):
+    # SciKeras's classifiers have scores, but not the tag by which scikit-learn knows its own.
+    if hasattr(teacher, "fit") and (
+        is_classifier(teacher) or any(hasattr(teacher, method) for method in _SCORES)
+    ):
         fitted = clone(teacher)
         kept = fitted is teacher
         inner = getattr(fitted, "estimator", None) if kept else None
         if isinstance(inner, NetworkClassifier):
             return [KerasTeacher(inner.model_, inner.classes_)]
         if not kept:
-            fitted.fit(_as_taken_by(fitted, images, rows), y[rows])
+            weights = {}
+            if (sample_weight[rows] != 1).any() and has_fit_parameter(fitted, "sample_weight"):
+                weights["sample_weight"] = sample_weight[rows]
+            fitted.fit(_as_taken_by(fitted, images, rows), y[rows], **weights)
         return [EstimatorTeacher(fitted, kept)]
     if callable(teacher):
         return [CallableTeacher(teacher, labels, outputs)]
@@ -347,11 +378,49 @@ def taking(model, image_shape):
 
 def _as_taken_by(estimator, images, rows):
     """Return rows of images as an estimator takes them: flattened if it takes tables only."""
-    tags = get_tags(estimator).input_tags
     taken = np.asarray(images[rows])
-    if taken.ndim == 2 or tags.three_d_array or not tags.two_d_array:
+    if taken.ndim == 2 or _takes_images(estimator, taken[:1]):
         return taken
     return taken.reshape(len(taken), -1)
+
+
+def _takes_images(estimator, images):
+    if isinstance(estimator, FrozenEstimator):
+        return _takes_images(estimator.estimator, images)
+    if isinstance(estimator, Pipeline):
+        for _, step in estimator.steps[:-1]:
+            if not isinstance(step, FunctionTransformer) or step.validate:
+                return _takes_images(step, images)
+            # Whether a function takes images nobody knows but the function.
+            try:
+                images = step.transform(images)
+            except Exception:
+                return False
+            if np.ndim(images) == 2:
+                return True
+        return _takes_images(estimator.steps[-1][1], images)
+    if isinstance(estimator, BaseWrapper):
+        return True
+    tags = get_tags(estimator).input_tags
+    return tags.three_d_array or not tags.two_d_array
+
+
+class _Hasher(NumpyHasher):
+    """joblib's hash, in which a Keras model, whose pickles differ by their date, is what it is."""
+
+    def save(self, obj):
+        if isinstance(obj, keras.Model) and getattr(obj, "inputs", None):
+            obj = ("keras.Model", _network_fingerprint(obj))
+        super().save(obj)
+
+
+def _network_fingerprint(model):
+    """Return a digest of a model's architecture and weights, however it is compiled."""
+    bare = keras.Model(model.inputs, model.outputs, name=model.name)
+    digest = hashlib.blake2b(bare.to_json().encode(), digest_size=16)
+    for weights in model.get_weights():
+        digest.update(np.ascontiguousarray(weights).tobytes())
+    return digest.hexdigest()
 
 
 def log_of(probabilities):

@@ -1,5 +1,6 @@
 import subprocess
 import sys
+import time
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 
@@ -11,6 +12,9 @@ from keras import layers
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
+from sklearn.svm import SVC
 
 from skkd import MLP, KDClassifier, NetworkClassifier
 from skkd.distillation._cache import ask_once, image_digests
@@ -301,6 +305,39 @@ def test_a_trained_network_that_is_frozen_teaches_from_its_model(digits):
     teacher = NetworkClassifier(MLP(hidden=(4,)), epochs=1, random_state=0).fit(X, y)
     student = KDClassifier(FrozenEstimator(teacher), student=MLP(hidden=(2,)), epochs=1)
     assert student.fit(X, y).teacher_ is teacher.model_
+
+
+def test_compiling_a_model_changes_no_fingerprint_even_with_a_loss_keras_cannot_save():
+    class Loss:
+        def __call__(self, y_true, y_pred, sample_weight=None):
+            return keras.ops.mean(y_pred)
+
+    model = linear_model(0)
+    before = KerasTeacher(model).fingerprint()
+    model.compile(loss=Loss())
+    assert KerasTeacher(model).fingerprint() == before
+
+
+def test_a_frozen_pipeline_around_a_network_is_recognised_where_its_pickles_differ(
+    digits, monkeypatch
+):
+    X, y = digits[0][:40], digits[1][:40] % 2
+    pipeline = make_pipeline(FunctionTransformer(), NetworkClassifier(MLP(hidden=(4,)), epochs=1))
+    pipeline.fit(X, y)
+    fingerprint = EstimatorTeacher(FrozenEstimator(pipeline), kept=True).fingerprint()
+    # A .keras file, and so the pickle, holds the date.
+    later = time.time() + 100
+    monkeypatch.setattr(time, "time", lambda: later)
+    assert EstimatorTeacher(FrozenEstimator(pipeline), kept=True).fingerprint() == fingerprint
+    pipeline[-1].partial_fit(X, y)
+    assert EstimatorTeacher(FrozenEstimator(pipeline), kept=True).fingerprint() != fingerprint
+
+
+def test_what_cannot_be_pickled_has_no_fingerprint_and_teaches(digits):
+    X, y = digits[0][:40].reshape(40, -1), digits[1][:40] % 2
+    pipeline = make_pipeline(FunctionTransformer(lambda X: X + 1), SVC()).fit(X, y)
+    assert EstimatorTeacher(FrozenEstimator(pipeline), kept=True).fingerprint() is None
+    KDClassifier(FrozenEstimator(pipeline), student=MLP(hidden=(2,)), epochs=1).fit(X, y)
 
 
 def test_a_memory_that_is_no_folder_is_named(counting, images, tmp_path):
