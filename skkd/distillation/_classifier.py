@@ -18,7 +18,13 @@ from skkd._scikeras import seeded
 from skkd.distillation._cache import ask_once
 from skkd.distillation._hints import Hints, with_hints, without_hints
 from skkd.distillation._losses import SOFT_LOSSES, DistillationLoss
-from skkd.distillation._teachers import as_teachers, average_logits, log_of, match_classes
+from skkd.distillation._teachers import (
+    as_teachers,
+    average_logits,
+    check_probabilities,
+    log_of,
+    match_classes,
+)
 from skkd.models._classifier import Lessons, NetworkClassifier
 
 
@@ -344,7 +350,8 @@ class KDClassifier(NetworkClassifier):
         if teacher_logits is not None:
             given = check_array(teacher_logits, dtype=np.float32, input_name="teacher_logits")
         elif teacher_proba is not None:
-            given = log_of(check_array(teacher_proba, input_name="teacher_proba"))
+            given = check_array(teacher_proba, input_name="teacher_proba")
+            given = log_of(check_probabilities(given, "teacher_proba"))
         unlabeled = None
         if X_unlabeled is not None:
             unlabeled = self._check_images(X_unlabeled, reset=False)

@@ -119,7 +119,9 @@ class KerasTeacher:
         else:
             values = predict_batches(self._taking[shape], batches)
         if self.outputs == "probabilities":
-            return log_of(values)
+            if values.ndim == 2 and values.shape[1] == 1:
+                values = np.concatenate([1 - values, values], axis=1)
+            return log_of(check_probabilities(values, "the teacher's outputs"))
         if values.ndim == 2 and values.shape[1] == 1:
             # One sigmoid unit: softmax of (0, z) is (1 - sigmoid(z), sigmoid(z)).
             return np.concatenate([np.zeros_like(values), values], axis=1)
@@ -142,6 +144,13 @@ class EstimatorTeacher:
             raise ValueError(
                 "teacher must have predict_proba or decision_function, to say how sure it is; got "
                 f"{estimator!r}"
+            )
+        if getattr(estimator, "decision_function_shape", None) == "ovo" and not hasattr(
+            estimator, "predict_proba"
+        ):
+            raise ValueError(
+                "teacher has decision_function_shape='ovo', which gives a value for each pair of "
+                "classes; set it to 'ovr'"
             )
         self.estimator = estimator
         self.labels = estimator.classes_
@@ -219,7 +228,7 @@ class CallableTeacher:
         values = [np.asarray(self.function(batches[i][0])) for i in range(len(batches))]
         values = np.concatenate(values).astype(np.float32)
         if self.outputs == "probabilities":
-            return log_of(values)
+            return log_of(check_probabilities(values, "the teacher's outputs"))
         if self.outputs == "auto" and _look_like_probabilities(values):
             raise ValueError(
                 "teacher: the function's outputs look like probabilities; set "
@@ -254,6 +263,11 @@ def as_teachers(teacher, images, y, rows, sample_weight, labels=None, outputs="a
     if isinstance(teacher, list | tuple):
         if not teacher:
             raise ValueError("teacher must not be an empty list; pass None for no teacher")
+        if any(isinstance(member, list | tuple) for member in teacher):
+            raise ValueError(
+                "teacher must not be a list that holds lists; put all teachers into one, with "
+                f"teacher_weights to weigh them; got {teacher!r}"
+            )
         options = (images, y, rows, sample_weight, labels, outputs)
         return [as_teachers(member, *options)[0] for member in teacher]
     if isinstance(teacher, str | PathLike):
@@ -314,10 +328,15 @@ def match_classes(logits, labels, classes):
         )
     if labels is not None:
         position = {label: number for number, label in enumerate(np.asarray(labels).tolist())}
+        if len(position) < len(labels):
+            raise ValueError(
+                "teacher_classes must name another class for each output; got "
+                f"{np.asarray(labels).tolist()}"
+            )
         missing = [label for label in classes.tolist() if label not in position]
         if missing:
             raise ValueError(
-                f"the teacher does not know the classes {missing}; it knows {sorted(position)}"
+                f"the teacher does not know the classes {missing}; it knows {list(position)}"
             )
         logits = logits[:, [position[label] for label in classes.tolist()]]
     return logits.astype(np.float32)
@@ -340,14 +359,14 @@ def average_logits(members, weights, temperature):
     logits : ndarray of shape (n, n_classes), float32
         ``T log(p)`` for the averaged p, so that softmax(logits / T) is p.
     """
-    if len(members) == 1:
-        return members[0]
     weights = np.ones(len(members)) if weights is None else np.asarray(weights, dtype=float)
     if weights.shape != (len(members),) or not (weights >= 0).all() or weights.sum() == 0:
         raise ValueError(
             f"teacher_weights must be {len(members)} numbers, none negative and not all zero; got "
             f"{weights.tolist()}"
         )
+    if len(members) == 1:
+        return members[0]
     log_p = log_softmax(np.stack(members).astype(float) / temperature, axis=2)
     shares = (weights / weights.sum())[:, None, None]
     return (temperature * logsumexp(log_p, axis=0, b=shares)).astype(np.float32)
@@ -421,6 +440,21 @@ def _network_fingerprint(model):
     for weights in model.get_weights():
         digest.update(np.ascontiguousarray(weights).tobytes())
     return digest.hexdigest()
+
+
+def check_probabilities(values, name):
+    """Return probabilities, one row an image; raise a ValueError if they are something else."""
+    if values.ndim != 2:
+        return values
+    finite = values[np.isfinite(values).all(axis=1)]
+    if (finite < 0).any() or not np.allclose(finite.sum(axis=1), 1, atol=1e-2):
+        raise ValueError(
+            f"{name} must be probabilities, none negative and of sum 1 for each image; got values "
+            f"from {finite.min():g} to {finite.max():g} and sums from "
+            f"{finite.sum(axis=1).min():g} to {finite.sum(axis=1).max():g}. If they are logits, "
+            "say so: teacher_outputs='logits', or teacher_logits instead of teacher_proba"
+        )
+    return values
 
 
 def log_of(probabilities):

@@ -69,6 +69,8 @@ def test_a_single_sigmoid_unit_teaches_two_classes(data):
     X = data[0]
     model = dense_model("sigmoid", units=1)
     positive = model.predict(X, verbose=0)[:, 0]
+    declared = softmax(ask(model, X, outputs="probabilities"), axis=1)
+    np.testing.assert_allclose(declared[:, 1], positive, atol=1e-5)
     np.testing.assert_allclose(softmax(ask(model, X), axis=1)[:, 1], positive, atol=1e-5)
 
 
@@ -273,6 +275,11 @@ def test_dkd_is_refused_and_dist_warned_about_for_two_classes(data):
             "not both",
         ),
         ([], {}, {}, "must not be an empty list"),
+        ("model", {"teacher_weights": [1, 2]}, {}, "teacher_weights must be 1 numbers"),
+        ("model", {"teacher_classes": ["a", "b", "b"]}, {}, "another class for each output"),
+        ("model", {"teacher_outputs": "probabilities"}, {}, "must be probabilities, none negative"),
+        (None, {}, {"teacher_proba": np.full((60, 3), 7.0)}, "sums from 21 to 21"),
+        (None, {}, {"teacher_proba": np.zeros((60, 3))}, "teacher_proba must be probabilities"),
         ("model", {"teacher_classes": ["a", "b", "x"]}, {}, r"does not know the classes \['c'\]"),
         (["model", "model"], {"teacher_weights": [1, -1]}, {}, "must be 2 numbers"),
         ("model", {"soft_loss": "mse"}, {}, "'soft_loss' parameter"),
@@ -344,7 +351,9 @@ def test_a_file_that_a_keras_teacher_cannot_read_is_named(partly_broken_files):
 @pytest.mark.parametrize(
     ("teacher", "message"),
     [
+        ([[RandomForestClassifier(2)], RandomForestClassifier(2)], "a list that holds lists"),
         (VotingClassifier([("forest", RandomForestClassifier(2))]), "must have predict_proba or"),
+        (SVC(decision_function_shape="ovo"), "set it to 'ovr'"),
     ],
 )
 def test_a_teacher_that_cannot_say_how_sure_it_is_of_each_class_is_refused(data, teacher, message):
