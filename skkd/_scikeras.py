@@ -38,7 +38,7 @@ if hasattr(random_state, "config"):
     random_state.config.is_op_determinism_enabled()
 seeded = random_state.tensorflow_random_state
 
-__all__ = ["NetworkTrainer", "seeded"]
+__all__ = ["BaseWrapper", "NetworkTrainer", "seeded"]
 
 
 class EpochSeeds(keras.callbacks.Callback):
@@ -136,6 +136,25 @@ class NetworkTrainer(BaseWrapper):
         # these a pickle holds the network once.
         self.model = self.optimizer = self.loss = self.callbacks = None
         self._fit_callbacks = []
+
+    def follow(self, loss, learning_rate=None):
+        """Go on with another loss or learning rate, and the optimizer as it is.
+
+        Parameters
+        ----------
+        loss : keras.losses.Loss
+            What to minimize from now on.
+        learning_rate : float or LearningRateSchedule, default=None
+            None leaves it where it is, which is where callbacks may have brought it.
+        """
+        model = self.model_
+        before = model.loss
+        if learning_rate is not None:
+            model.optimizer.learning_rate = learning_rate
+        elif type(loss) is type(before) and vars(loss) == vars(before):
+            # Compiled functions are kept where nothing has changed.
+            return
+        model.compile(optimizer=model.optimizer, loss=loss, metrics=self.metrics)
 
     def _go_back_to(self, checkpoint):
         if not self.initialized_:

@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import math
 import sqlite3
 import warnings
 import zlib
@@ -15,6 +16,9 @@ import numpy as np
 # Digests looked up and logits kept in one transaction: small enough that an interrupted run
 # loses little, large enough that the transaction costs nothing.
 CHUNK = 512
+
+# What SQLite and its reading fail with on a damaged file.
+_DAMAGE = (sqlite3.DatabaseError, UnicodeDecodeError, TypeError)
 
 # Outputs of the last teachers that were asked, for every fit of the process.
 _MOST_TEACHERS = 16
@@ -157,7 +161,12 @@ class _DiskStore:
     """Outputs by digest in one SQLite file a teacher, which locks out other processes."""
 
     def __init__(self, folder, fingerprint):
-        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OSError(
+                f"memory must be None or a folder to write to; got {folder}: {error}"
+            ) from error
         name = hashlib.blake2b(fingerprint.encode(), digest_size=12).hexdigest()
         self.path = folder / f"skkd-teacher-{name}.sqlite"
         # Numbers of one version of the libraries may not be those of another.
@@ -166,7 +175,7 @@ class _DiskStore:
     def __enter__(self):
         try:
             self._open()
-        except sqlite3.DatabaseError as error:
+        except _DAMAGE as error:
             if isinstance(error, sqlite3.OperationalError):
                 raise OSError(f"memory: cannot use {self.path}: {error}") from error
             self._rebuild(error)
@@ -208,15 +217,26 @@ class _DiskStore:
             raise
         self._connection.execute("COMMIT")
 
+    def _rebuild_in_transaction(self, error):
+        # SQLite's own check when the file is opened does not find all that reading comes upon.
+        if isinstance(error, sqlite3.OperationalError):
+            raise error
+        self._rebuild(error)
+        self._connection.execute("BEGIN IMMEDIATE")
+
     def get(self, digests):
         marks = ",".join("?" * len(digests))
-        found = self._connection.execute(
-            f"SELECT digest, logits, crc FROM outputs WHERE digest IN ({marks})", digests
-        ).fetchall()
+        try:
+            found = self._connection.execute(
+                f"SELECT digest, logits, crc FROM outputs WHERE digest IN ({marks})", digests
+            ).fetchall()
+        except _DAMAGE as error:
+            self._rebuild_in_transaction(error)
+            return {}
         sound = {
             digest: np.frombuffer(logits, dtype=np.float32)
             for digest, logits, crc in found
-            if zlib.crc32(logits) == crc
+            if _checksum(digest, logits) == crc
         }
         if len(sound) < len(found):
             warnings.warn(
@@ -228,10 +248,15 @@ class _DiskStore:
 
     def put(self, new):
         rows = [
-            (digest, (kept := logits.astype(np.float32).tobytes()), zlib.crc32(kept))
+            (digest, (kept := logits.astype(np.float32).tobytes()), _checksum(digest, kept))
             for digest, logits in new.items()
         ]
-        self._connection.executemany("INSERT OR REPLACE INTO outputs VALUES (?, ?, ?)", rows)
+        insert = "INSERT OR REPLACE INTO outputs VALUES (?, ?, ?)"
+        try:
+            self._connection.executemany(insert, rows)
+        except _DAMAGE as error:
+            self._rebuild_in_transaction(error)
+            self._connection.executemany(insert, rows)
 
     def trust(self):
         self._connection.execute("UPDATE stamp SET libraries = ?", (self._stamp,))
@@ -240,3 +265,12 @@ class _DiskStore:
     def clear(self):
         self._connection.execute("DELETE FROM outputs")
         self.trust()
+
+
+def _checksum(digest, logits):
+    """Return a number that tells logits of another image as well as damaged ones."""
+    try:
+        return zlib.crc32(digest + logits)
+    except TypeError:
+        # Damage can turn bytes into text or nothing, which equals no number kept.
+        return math.nan

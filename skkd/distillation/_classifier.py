@@ -18,7 +18,13 @@ from skkd._scikeras import seeded
 from skkd.distillation._cache import ask_once
 from skkd.distillation._hints import Hints, with_hints, without_hints
 from skkd.distillation._losses import SOFT_LOSSES, DistillationLoss
-from skkd.distillation._teachers import as_teachers, average_logits, log_of, match_classes
+from skkd.distillation._teachers import (
+    as_teachers,
+    average_logits,
+    check_probabilities,
+    log_of,
+    match_classes,
+)
 from skkd.models._classifier import Lessons, NetworkClassifier
 
 
@@ -37,8 +43,10 @@ class KDClassifier(NetworkClassifier):
 
         - A trained Keras model, or the path of one saved whole. Images are resized and converted
           between grey and RGB if it needs that.
-        - A scikit-learn classifier, which is cloned and fitted on the same images, flattened if
-          it takes tables only. Wrap a fitted one in ``sklearn.frozen.FrozenEstimator`` to keep it.
+        - A scikit-learn or SciKeras classifier, which is cloned and fitted on the same images,
+          flattened if it takes tables only, and with their weights (those of `class_weight`
+          included) if its fit takes them. Wrap a fitted one in
+          ``sklearn.frozen.FrozenEstimator`` to keep it.
         - A function from a batch of images to logits. In one process it is taken to give the
           same answers as long as it is the same object.
         - A list of teachers, whose probabilities are averaged at the temperature.
@@ -130,7 +138,9 @@ class KDClassifier(NetworkClassifier):
         parameters and data that was cut off goes on from there to the same weights; one that
         finishes leaves nothing behind. Needs an int as `random_state`.
     warm_start : bool, default=False
-        Continue from the weights of the previous fit instead of starting anew.
+        Continue from the weights of the previous fit instead of starting anew. What describes the
+        network and its optimizer cannot change in between; the loss, the teacher and
+        `learning_rate` can. A scikit-learn teacher is fitted once, by the first fit.
     random_state : int, RandomState instance or None, default=None
         Seeds weights, shuffling, dropout and the validation split. An int makes fits repeatable
         to the bit on one device.
@@ -213,6 +223,11 @@ class KDClassifier(NetworkClassifier):
     _parameter_constraints.pop("network")
 
     _network_parameter = "student"
+
+    _lasting_parameters = (
+        *NetworkClassifier._lasting_parameters[1:],
+        *("student", "hints", "hint_loss"),
+    )
 
     def __init__(
         self,
@@ -328,14 +343,15 @@ class KDClassifier(NetworkClassifier):
         self._validate_params()
         again = self.warm_start and hasattr(self, "model_")
         images, y, sample_weight = self._check_training_data(X, y, sample_weight, reset=not again)
-        self._check_classes(np.unique(y), reset=not again)
+        self._check_classes(y, reset=not again)
         if teacher_logits is not None and teacher_proba is not None:
             raise ValueError("give teacher_logits or teacher_proba, not both")
         given = None
         if teacher_logits is not None:
             given = check_array(teacher_logits, dtype=np.float32, input_name="teacher_logits")
         elif teacher_proba is not None:
-            given = log_of(check_array(teacher_proba, input_name="teacher_proba"))
+            given = check_array(teacher_proba, input_name="teacher_proba")
+            given = log_of(check_probabilities(given, "teacher_proba"))
         unlabeled = None
         if X_unlabeled is not None:
             unlabeled = self._check_images(X_unlabeled, reset=False)
@@ -363,7 +379,12 @@ class KDClassifier(NetworkClassifier):
         proba : ndarray of shape (n, n_classes)
             Probabilities in the order of ``classes_``.
         """
-        check_is_fitted(self, "teacher_")
+        check_is_fitted(self)
+        if not hasattr(self, "teacher_"):
+            raise ValueError(
+                f"this {type(self).__name__} was fitted without a teacher that can be asked about "
+                "images; give one as its parameter teacher"
+            )
         images = self._check_images(X, reset=False)
         logits = self._ask_teachers(images, np.arange(len(images)), temperature=1.0)
         return softmax(logits.astype(np.float64), axis=1)
@@ -388,13 +409,7 @@ class KDClassifier(NetworkClassifier):
         self, images, y, hard, sample_weight, network, views, given_logits=None, unlabeled=None
     ):
         self._check_lessons(given_logits, unlabeled, n_images=len(images))
-        if self.teacher is not None and (network or not hasattr(self, "_teachers")):
-            rows = np.flatnonzero(sample_weight)
-            self._teachers = as_teachers(
-                self.teacher, images, y, rows, self.teacher_classes, self.teacher_outputs
-            )
-            sources = [teacher.source for teacher in self._teachers]
-            self.teacher_ = sources if isinstance(self.teacher, list | tuple) else sources[0]
+        self._prepare_teachers(images, y, sample_weight, again=network is None)
         if self.teacher is None and given_logits is None:
             return super()._make_lessons(images, y, hard, sample_weight, network, views)
         n_labeled, mixing = len(images), {}
@@ -454,6 +469,36 @@ class KDClassifier(NetworkClassifier):
         if self.hints:
             of_views[:, -sum(sizes) :] = self._hints.targets(drawn, self.batch_size)
         return lessons.with_views(drawn, of_views)
+
+    def _prepare_teachers(self, images, y, sample_weight, again):
+        """Load or fit the teachers, unless training goes on and they are there already."""
+        if self.teacher is None:
+            for name in ("teacher_", "_teachers", "_made_of"):
+                vars(self).pop(name, None)
+            return
+        made_of = (self.teacher, self.teacher_classes, self.teacher_outputs)
+        if again:
+            before = getattr(self, "_made_of", (None,) * 3)
+            if all(one is other for one, other in zip(before, made_of, strict=True)):
+                return
+            if self.hints:
+                raise ValueError(
+                    "teacher cannot change while training goes on with hints, which were made "
+                    "for the one before. Set it back, or begin anew with fit and warm_start=False"
+                )
+        rows = np.flatnonzero(sample_weight)
+        self._teachers = as_teachers(
+            self.teacher,
+            images,
+            y,
+            rows,
+            sample_weight,
+            self.teacher_classes,
+            self.teacher_outputs,
+        )
+        self._made_of = made_of
+        sources = [teacher.source for teacher in self._teachers]
+        self.teacher_ = sources if isinstance(self.teacher, list | tuple) else sources[0]
 
     def _ask_live(self, images, targets):
         """Return the targets of a batch with the teacher's logits of these very images."""
@@ -530,7 +575,4 @@ class KDClassifier(NetworkClassifier):
         return Hints(self.hints, self.hint_loss, self._teachers[0].network, student)
 
     def _attach_models(self):
-        if self.hints:
-            self._set_models(without_hints(self._trainer.model_))
-        else:
-            super()._attach_models()
+        self._set_models(without_hints(self._trainer.model_))

@@ -107,7 +107,12 @@ def with_hints(build, names, channels, kind):
 
 
 def without_hints(model):
-    """Return the network from images to logits inside one that `with_hints` made."""
+    """Return the network from images to logits inside one that `with_hints` made.
+
+    Any other is returned as it is.
+    """
+    if all(layer.name != "with_hints" for layer in model.layers):
+        return model
     return keras.Model(model.input, model.get_layer("with_hints").input[0], name=model.name)
 
 

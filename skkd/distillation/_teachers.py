@@ -1,19 +1,28 @@
 """Whatever a user calls a teacher, as something that turns images into logits."""
 
 import hashlib
+import pickle
 from os import PathLike
 from pathlib import Path
 
-import joblib
 import keras
 import numpy as np
+from joblib.hashing import NumpyHasher
 from scipy.special import log_softmax, logsumexp
 from sklearn.base import clone, is_classifier
+from sklearn.frozen import FrozenEstimator
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils import get_tags
+from sklearn.utils.validation import has_fit_parameter
 
+from skkd._scikeras import BaseWrapper
 from skkd.models import NetworkClassifier
 from skkd.models._batches import Batches, predict_batches
 from skkd.models._layers import TINY, check_built, logits_model
+
+# How an estimator says what it thinks of each class.
+_SCORES = ("predict_proba", "decision_function")
 
 
 def load_teacher(path):
@@ -58,7 +67,8 @@ def load_teacher(path):
         )
     try:
         return keras.saving.load_model(path, compile=False)
-    except (ValueError, OSError, KeyError, TypeError) as error:
+    # On broken files Keras fails with whatever it trips over: KeyError, BadZipFile and more.
+    except Exception as error:
         raise ValueError(f"teacher: {str(path)!r} is not a Keras model: {error}") from error
 
 
@@ -82,6 +92,10 @@ class KerasTeacher:
         self.outputs = outputs
         self._make_network()
 
+    def __reduce__(self):
+        """Pickle the model once, not again in the models made of its layers."""
+        return type(self), (self.model, self.labels, self.outputs)
+
     identity = None
 
     def _make_network(self):
@@ -104,10 +118,7 @@ class KerasTeacher:
 
     def fingerprint(self):
         """Return a text that another network, or the same with other weights, does not have."""
-        digest = hashlib.blake2b(self.model.to_json().encode(), digest_size=16)
-        for weights in self.model.get_weights():
-            digest.update(np.ascontiguousarray(weights).tobytes())
-        return f"{digest.hexdigest()}-{self.outputs}"
+        return f"{_network_fingerprint(self.model)}-{self.outputs}"
 
     def logits(self, images, rows, batch_size):
         """Return the logits of some rows of images."""
@@ -120,7 +131,9 @@ class KerasTeacher:
         else:
             values = predict_batches(self._taking[shape], batches)
         if self.outputs == "probabilities":
-            return log_of(values)
+            if values.ndim == 2 and values.shape[1] == 1:
+                values = np.concatenate([1 - values, values], axis=1)
+            return log_of(check_probabilities(values, "the teacher's outputs"))
         if values.ndim == 2 and values.shape[1] == 1:
             # One sigmoid unit: softmax of (0, z) is (1 - sigmoid(z), sigmoid(z)).
             return np.concatenate([np.zeros_like(values), values], axis=1)
@@ -139,6 +152,18 @@ class EstimatorTeacher:
     """
 
     def __init__(self, estimator, kept):
+        if not any(hasattr(estimator, method) for method in _SCORES):
+            raise ValueError(
+                "teacher must have predict_proba or decision_function, to say how sure it is; got "
+                f"{estimator!r}"
+            )
+        if getattr(estimator, "decision_function_shape", None) == "ovo" and not hasattr(
+            estimator, "predict_proba"
+        ):
+            raise ValueError(
+                "teacher has decision_function_shape='ovo', which gives a value for each pair of "
+                "classes; set it to 'ovr'"
+            )
         self.estimator = estimator
         self.labels = estimator.classes_
         self.kept = kept
@@ -151,8 +176,14 @@ class EstimatorTeacher:
         return self.estimator
 
     def fingerprint(self):
-        """Return a text that another estimator does not have, or None if it comes but once."""
-        return joblib.hash(self.estimator) if self.kept else None
+        """Return a text that another estimator does not have, or None if there is no such text."""
+        if not self.kept:
+            return None
+        try:
+            return _Hasher("md5").hash(self.estimator)
+        except (pickle.PicklingError, AttributeError, TypeError):
+            # Of what cannot be pickled, such as a lambda, nobody can say whether it is the same.
+            return None
 
     def logits(self, images, rows, batch_size):
         """Return log-probabilities, or else decision values, of some rows of images."""
@@ -209,7 +240,7 @@ class CallableTeacher:
         values = [np.asarray(self.function(batches[i][0])) for i in range(len(batches))]
         values = np.concatenate(values).astype(np.float32)
         if self.outputs == "probabilities":
-            return log_of(values)
+            return log_of(check_probabilities(values, "the teacher's outputs"))
         if self.outputs == "auto" and _look_like_probabilities(values):
             raise ValueError(
                 "teacher: the function's outputs look like probabilities; set "
@@ -218,7 +249,7 @@ class CallableTeacher:
         return values
 
 
-def as_teachers(teacher, images, y, rows, labels=None, outputs="auto"):
+def as_teachers(teacher, images, y, rows, sample_weight, labels=None, outputs="auto"):
     """Make ready whatever a user calls a teacher.
 
     Parameters
@@ -232,6 +263,8 @@ def as_teachers(teacher, images, y, rows, labels=None, outputs="auto"):
         Class labels.
     rows : ndarray of int
         The rows a scikit-learn classifier is fitted on.
+    sample_weight : ndarray of shape (n,)
+        Weights it is fitted with, if they are not all 1 and its fit takes them.
     labels, outputs : see `KerasTeacher`
 
     Returns
@@ -242,19 +275,31 @@ def as_teachers(teacher, images, y, rows, labels=None, outputs="auto"):
     if isinstance(teacher, list | tuple):
         if not teacher:
             raise ValueError("teacher must not be an empty list; pass None for no teacher")
-        return [as_teachers(member, images, y, rows, labels, outputs)[0] for member in teacher]
+        if any(isinstance(member, list | tuple) for member in teacher):
+            raise ValueError(
+                "teacher must not be a list that holds lists; put all teachers into one, with "
+                f"teacher_weights to weigh them; got {teacher!r}"
+            )
+        options = (images, y, rows, sample_weight, labels, outputs)
+        return [as_teachers(member, *options)[0] for member in teacher]
     if isinstance(teacher, str | PathLike):
         teacher = load_teacher(teacher)
     if isinstance(teacher, keras.Model):
         return [KerasTeacher(teacher, labels, outputs)]
-    if hasattr(teacher, "fit") and is_classifier(teacher):
+    # SciKeras's classifiers have scores, but not the tag by which scikit-learn knows its own.
+    if hasattr(teacher, "fit") and (
+        is_classifier(teacher) or any(hasattr(teacher, method) for method in _SCORES)
+    ):
         fitted = clone(teacher)
         kept = fitted is teacher
         inner = getattr(fitted, "estimator", None) if kept else None
         if isinstance(inner, NetworkClassifier):
             return [KerasTeacher(inner.model_, inner.classes_)]
         if not kept:
-            fitted.fit(_as_taken_by(fitted, images, rows), y[rows])
+            weights = {}
+            if (sample_weight[rows] != 1).any() and has_fit_parameter(fitted, "sample_weight"):
+                weights["sample_weight"] = sample_weight[rows]
+            fitted.fit(_as_taken_by(fitted, images, rows), y[rows], **weights)
         return [EstimatorTeacher(fitted, kept)]
     if callable(teacher):
         return [CallableTeacher(teacher, labels, outputs)]
@@ -295,10 +340,15 @@ def match_classes(logits, labels, classes):
         )
     if labels is not None:
         position = {label: number for number, label in enumerate(np.asarray(labels).tolist())}
+        if len(position) < len(labels):
+            raise ValueError(
+                "teacher_classes must name another class for each output; got "
+                f"{np.asarray(labels).tolist()}"
+            )
         missing = [label for label in classes.tolist() if label not in position]
         if missing:
             raise ValueError(
-                f"the teacher does not know the classes {missing}; it knows {sorted(position)}"
+                f"the teacher does not know the classes {missing}; it knows {list(position)}"
             )
         logits = logits[:, [position[label] for label in classes.tolist()]]
     return logits.astype(np.float32)
@@ -321,14 +371,14 @@ def average_logits(members, weights, temperature):
     logits : ndarray of shape (n, n_classes), float32
         ``T log(p)`` for the averaged p, so that softmax(logits / T) is p.
     """
-    if len(members) == 1:
-        return members[0]
     weights = np.ones(len(members)) if weights is None else np.asarray(weights, dtype=float)
     if weights.shape != (len(members),) or not (weights >= 0).all() or weights.sum() == 0:
         raise ValueError(
             f"teacher_weights must be {len(members)} numbers, none negative and not all zero; got "
             f"{weights.tolist()}"
         )
+    if len(members) == 1:
+        return members[0]
     log_p = log_softmax(np.stack(members).astype(float) / temperature, axis=2)
     shares = (weights / weights.sum())[:, None, None]
     return (temperature * logsumexp(log_p, axis=0, b=shares)).astype(np.float32)
@@ -359,11 +409,67 @@ def taking(model, image_shape):
 
 def _as_taken_by(estimator, images, rows):
     """Return rows of images as an estimator takes them: flattened if it takes tables only."""
-    tags = get_tags(estimator).input_tags
     taken = np.asarray(images[rows])
-    if taken.ndim == 2 or tags.three_d_array or not tags.two_d_array:
+    if taken.ndim == 2 or _takes_images(estimator, taken[:1]):
         return taken
     return taken.reshape(len(taken), -1)
+
+
+def _takes_images(estimator, images):
+    if isinstance(estimator, FrozenEstimator):
+        return _takes_images(estimator.estimator, images)
+    if isinstance(estimator, Pipeline):
+        for _, step in estimator.steps[:-1]:
+            if not isinstance(step, FunctionTransformer) or step.validate:
+                return _takes_images(step, images)
+            # Whether a function takes images nobody knows but the function.
+            try:
+                images = step.transform(images)
+            except Exception:
+                return False
+            if np.ndim(images) == 2:
+                return True
+        return _takes_images(estimator.steps[-1][1], images)
+    if isinstance(estimator, BaseWrapper):
+        return True
+    tags = get_tags(estimator).input_tags
+    return tags.three_d_array or not tags.two_d_array
+
+
+class _Hasher(NumpyHasher):
+    """joblib's hash, in which Keras's objects, whose pickles hold the date, are what they are."""
+
+    def save(self, obj):
+        if isinstance(obj, keras.Model) and getattr(obj, "inputs", None):
+            obj = ("keras.Model", _network_fingerprint(obj))
+        elif isinstance(obj, keras.layers.Layer | keras.metrics.Metric):
+            values = [keras.ops.convert_to_numpy(variable) for variable in obj.variables]
+            obj = (type(obj).__qualname__, obj.get_config(), values)
+        super().save(obj)
+
+
+def _network_fingerprint(model):
+    """Return a digest of a model's architecture and weights, however it is compiled."""
+    bare = keras.Model(model.inputs, model.outputs, name=model.name)
+    digest = hashlib.blake2b(bare.to_json().encode(), digest_size=16)
+    for weights in model.get_weights():
+        digest.update(np.ascontiguousarray(weights).tobytes())
+    return digest.hexdigest()
+
+
+def check_probabilities(values, name):
+    """Return probabilities, one row an image; raise a ValueError if they are something else."""
+    if values.ndim != 2:
+        return values
+    finite = values[np.isfinite(values).all(axis=1)]
+    if (finite < 0).any() or not np.allclose(finite.sum(axis=1), 1, atol=1e-2):
+        raise ValueError(
+            f"{name} must be probabilities, none negative and of sum 1 for each image; got values "
+            f"from {finite.min():g} to {finite.max():g} and sums from "
+            f"{finite.sum(axis=1).min():g} to {finite.sum(axis=1).max():g}. If they are logits, "
+            "say so: teacher_outputs='logits', or teacher_logits instead of teacher_proba"
+        )
+    return values
 
 
 def log_of(probabilities):

@@ -95,16 +95,20 @@ def distillation_report(search, X=None, y=None):
 
 
 def searched(results, name, search):
-    """Return a parameter's value in every candidate, wherever in a pipeline it stands."""
+    """Return a student's parameter in every candidate, wherever in a pipeline the student stands.
+
+    A grid of several parts may leave it out of some, which then have the search's own.
+    """
     defaults = search.estimator.get_params()
+    # A teacher, which is a parameter of the student, may have one of this name too.
     keys = [key for key in defaults if key.rpartition("__")[2] == name]
     if not keys:
         raise ValueError(
             f"search must be over a KDClassifier, which has the parameter {name!r}; got "
             f"{type(search.estimator).__name__}"
         )
-    # Of several grids each may leave a parameter alone that another searches.
-    return [params.get(keys[0], defaults[keys[0]]) for params in results["params"]]
+    key = min(keys, key=lambda key: key.count("__"))
+    return [params.get(key, defaults[key]) for params in results["params"]]
 
 
 class _Teacher:

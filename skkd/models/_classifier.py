@@ -1,6 +1,7 @@
 """A plain Keras classifier for scikit-learn."""
 
 import contextlib
+import re
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -28,7 +29,7 @@ from skkd._decoded import keep_decoded
 from skkd._images import ImagePaths, JoinedImages, StoredImages, as_images
 from skkd._scikeras import NetworkTrainer
 from skkd.models._batches import Batches, naming_files, predict_batches
-from skkd.models._checkpoint import Checkpoint
+from skkd.models._checkpoint import Checkpoint, content_digest
 from skkd.models._layers import probability_model
 from skkd.models._networks import ScratchNetwork, as_network, build_logits
 from skkd.models._normalization import mean_and_variance
@@ -175,7 +176,8 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):
         parameters and data that was cut off goes on from there to the same weights; one that
         finishes leaves nothing behind. Needs an int as `random_state`.
     warm_start : bool, default=False
-        Continue from the weights of the previous fit instead of starting anew.
+        Continue from the weights of the previous fit instead of starting anew. What describes the
+        network and its optimizer cannot change in between; the loss and `learning_rate` can.
     random_state : int, RandomState instance or None, default=None
         Seeds weights, shuffling, dropout and the validation split. An int makes fits repeatable
         to the bit on one device.
@@ -248,6 +250,11 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):
     # The name under which users know the architecture, for error messages.
     _network_parameter = "network"
 
+    # What a network that exists already cannot follow any more when it is trained on.
+    _lasting_parameters = (
+        *("network", "optimizer", "image_size", "color_mode", "dtype_policy", "distribution"),
+    )
+
     def __init__(
         self,
         network="auto",
@@ -315,7 +322,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):
         self._validate_params()
         again = self.warm_start and hasattr(self, "model_")
         images, y, sample_weight = self._check_training_data(X, y, sample_weight, reset=not again)
-        self._check_classes(np.unique(y), reset=not again)
+        self._check_classes(y, reset=not again)
         return self._train(images, y, sample_weight, again=again, epochs=self.epochs)
 
     def partial_fit(self, X, y, classes=None, sample_weight=None):
@@ -342,7 +349,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):
         if not again and classes is None:
             raise ValueError("classes must be passed in the first call of partial_fit")
         images, y, sample_weight = self._check_training_data(X, y, sample_weight, reset=not again)
-        self._check_classes(np.unique(y if classes is None else classes), reset=not again)
+        self._check_classes(y, classes, reset=not again)
         return self._train(images, y, sample_weight, again=again, epochs=1)
 
     def _check_training_data(self, X, y, sample_weight, reset):
@@ -353,18 +360,31 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):
         images = self._check_images(X, reset=reset)
         y = column_or_1d(y, warn=True)
         check_consistent_length(images, y)
+        if y.dtype == object and (lost := sum(label is None or label != label for label in y)):
+            raise ValueError(f"y must have no missing labels; got None or NaN for {lost} images")
         check_classification_targets(y)
         sample_weight = _check_sample_weight(
             sample_weight, images, dtype=np.float32, ensure_non_negative=True
         )
         if self.class_weight is not None:
-            sample_weight = sample_weight * compute_sample_weight(self.class_weight, y)
+            sample_weight = sample_weight * self._weights_by_class(y, sample_weight)
         if not sample_weight.any():
             raise ValueError("sample_weight must not be zero for every image")
         images = keep_decoded(images, self.cache, verbose=self.verbose)
         return images, y, sample_weight.astype(np.float32)
 
-    def _check_classes(self, labels, reset):
+    def _weights_by_class(self, y, sample_weight):
+        if self.class_weight != "balanced":
+            return compute_sample_weight(self.class_weight, y)
+        # The frequency of a class counts its images' weights, so that an image of weight 2 is two
+        # and one of weight 0 none.
+        _, classes = np.unique(y, return_inverse=True)
+        totals = np.bincount(classes, weights=sample_weight)
+        fair_share = totals.sum() / max(np.count_nonzero(totals), 1)
+        return fair_share / np.where(totals > 0, totals, 1.0)[classes]
+
+    def _check_classes(self, y, classes=None, *, reset):
+        labels = np.unique(y if classes is None else classes)
         if reset:
             if len(labels) < 2:
                 raise ValueError(
@@ -375,6 +395,11 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):
         elif unknown := np.setdiff1d(labels, self.classes_).tolist():
             raise ValueError(
                 f"y must hold only the classes of the first fit, {self.classes_.tolist()}; got "
+                f"{unknown}"
+            )
+        if unknown := np.setdiff1d(y, self.classes_).tolist():
+            raise ValueError(
+                f"y must hold only labels that are in classes, {self.classes_.tolist()}; got "
                 f"{unknown}"
             )
 
@@ -398,18 +423,32 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):
             )
         return images
 
+    def _check_lasting_parameters(self, again):
+        """Return what describes the network; where it goes on, that must be as it was."""
+        # The repr of an object that has none of its own ends in its address, which a pickle loses.
+        now = {
+            name: re.sub(r" at 0x\w+", "", _description(getattr(self, name)))
+            for name in self._lasting_parameters
+        }
+        if again:
+            for name, description in now.items():
+                if description != self._lasting[name]:
+                    raise ValueError(
+                        f"{name} cannot change while training goes on with the same network: it "
+                        f"was {self._lasting[name]}, and is {description}. Set it back, or begin "
+                        "anew with fit and warm_start=False"
+                    )
+        return now
+
     def _train(self, images, y, sample_weight, again, epochs, **teaching):
+        self._check_learning_rate()
+        lasting = self._check_lasting_parameters(again)
         seed = check_random_state(self.random_state).randint(2**31 - 1)
         labels = np.searchsorted(self.classes_, y)
         hard = np.eye(len(self.classes_), dtype=np.float32)[labels]
         rows, held_out = np.flatnonzero(sample_weight), None
         if self.early_stopping:
-            rows, held_out = train_test_split(
-                rows,
-                test_size=self.validation_fraction,
-                stratify=labels[rows],
-                random_state=seed,
-            )
+            rows, held_out = self._hold_out(rows, labels, seed)
         if not again:
             network = self._normalized_network(images, rows, sample_weight)
         else:
@@ -421,7 +460,10 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):
         validation = None if held_out is None else lessons.batches(held_out, self.batch_size)
         scope = self.distribution.scope() if self.distribution else contextlib.nullcontext()
         with scope, naming_files(batches, validation):
-            if not again:
+            if again:
+                changed = self.learning_rate != self._learning_rate
+                self._trainer.follow(lessons.loss, self.learning_rate if changed else None)
+            else:
                 optimizer = self._make_optimizer()
                 on_one_device(optimizer)
                 self._trainer = NetworkTrainer(
@@ -431,6 +473,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):
                     metrics=[Accuracy(len(self.classes_))],
                     random_state=seed,
                 )
+            self._lasting, self._learning_rate = lasting, self.learning_rate
             self._trainer.train(
                 batches,
                 validation,
@@ -443,6 +486,23 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):
         self.history_ = dict(self._trainer.history_)
         self.n_iter_ = self._trainer.current_epoch
         return self
+
+    def _hold_out(self, rows, labels, seed):
+        try:
+            return train_test_split(
+                rows,
+                test_size=self.validation_fraction,
+                stratify=labels[rows],
+                random_state=seed,
+            )
+        except ValueError as error:
+            counts = np.bincount(labels[rows], minlength=len(self.classes_))
+            raise ValueError(
+                f"early_stopping with validation_fraction={self.validation_fraction} cannot keep "
+                f"images of every class for validation: y has {counts.tolist()} of the classes "
+                f"{self.classes_.tolist()} ({error}). Set a larger validation_fraction or "
+                "early_stopping=False, or bring more images"
+            ) from error
 
     def _normalized_network(self, images, rows, sample_weight):
         """Return a function that makes the network to train, from raw images to logits."""
@@ -479,12 +539,13 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):
             )
         unimportant = {"callbacks", "verbose", "checkpoint", "cache", "memory", "teacher"}
         params = {k: v for k, v in self.get_params(deep=False).items() if k not in unimportant}
-        ends = np.asarray(lessons.images[np.array([0, len(lessons.images) - 1])])
         key = (
             str({k: _description(v) for k, v in params.items()}),
+            # Of callbacks the numbers are kept, which only the same ones can take up.
+            [type(callback).__qualname__ for callback in callbacks],
             seed,
             self._trainer.current_epoch,
-            ends,
+            content_digest(lessons.images, self.batch_size),
             lessons.targets,
         )
         return Checkpoint(self.checkpoint, (*key, lessons.sample_weight), callbacks)
@@ -499,16 +560,18 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):
         # Keras exports to ONNX only what has been called.
         self.model_(np.zeros((1, *self._input_shape), dtype=np.float32))
 
+    def _check_learning_rate(self):
+        if not isinstance(self.optimizer, str) and self.learning_rate != 1e-3:
+            raise ValueError(
+                f"learning_rate={self.learning_rate!r} has no effect on an optimizer object; set "
+                "it there, or give the optimizer by name"
+            )
+
     def _make_optimizer(self):
         if isinstance(self.optimizer, str):
             optimizer = keras.optimizers.get(self.optimizer)
             optimizer.learning_rate = self.learning_rate
             return optimizer
-        if self.learning_rate != 1e-3:
-            raise ValueError(
-                f"learning_rate={self.learning_rate!r} has no effect on an optimizer object; set "
-                "it there, or give the optimizer by name"
-            )
         return type(self.optimizer).from_config(self.optimizer.get_config())
 
     def _make_lessons(self, images, y, hard, sample_weight, network, views):
@@ -635,4 +698,6 @@ def _description(value):
     """Return a text that is the same in another process, unlike most objects' repr."""
     if hasattr(value, "get_config") and not isinstance(value, type):
         return str(value.get_config())
+    if hasattr(value, "scope"):
+        return type(value).__qualname__
     return getattr(value, "__qualname__", None) or repr(value)

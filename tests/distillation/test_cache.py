@@ -1,5 +1,6 @@
 import subprocess
 import sys
+import time
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 
@@ -11,6 +12,9 @@ from keras import layers
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
+from sklearn.svm import SVC
 
 from skkd import MLP, KDClassifier, NetworkClassifier
 from skkd.distillation._cache import ask_once, image_digests
@@ -176,6 +180,37 @@ def test_a_damaged_row_is_said_and_asked_about_again(counting, images, tmp_path)
     assert counting.count == 31
 
 
+def test_logits_under_another_images_digest_are_said_and_asked_about_again(
+    counting, images, tmp_path
+):
+    import sqlite3
+
+    folder = tmp_path / "kept"
+    answers = ask(counting, images, folder)
+    with sqlite3.connect(kept_file(folder)) as connection:
+        first, second = connection.execute("SELECT digest FROM outputs LIMIT 2").fetchall()
+        connection.execute(
+            "UPDATE outputs SET (logits, crc) ="
+            " (SELECT logits, crc FROM outputs WHERE digest = ?) WHERE digest = ?",
+            (*second, *first),
+        )
+    with pytest.warns(UserWarning, match="1 of the kept outputs .* are damaged"):
+        np.testing.assert_array_equal(ask(counting, images, folder), answers)
+
+
+@pytest.mark.filterwarnings("ignore:.*the kept outputs")
+def test_whichever_bytes_of_a_file_are_damaged_the_answers_are_right(counting, rng, tmp_path):
+    images = rng.random((200, 4, 4, 1)).astype("float32")
+    answers = ask(counting, images, tmp_path / "kept")
+    content = np.frombuffer(kept_file(tmp_path / "kept").read_bytes(), dtype=np.uint8)
+    for _ in range(60):
+        damaged = content.copy()
+        places = rng.integers(len(content), size=20)
+        damaged[places] = rng.integers(256, size=20)
+        kept_file(tmp_path / "kept").write_bytes(damaged.tobytes())
+        np.testing.assert_allclose(ask(counting, images, tmp_path / "kept"), answers, rtol=1e-6)
+
+
 def test_outputs_kept_by_other_libraries_are_sampled_and_rebuilt_if_stale(
     counting, images, tmp_path
 ):
@@ -270,3 +305,42 @@ def test_a_trained_network_that_is_frozen_teaches_from_its_model(digits):
     teacher = NetworkClassifier(MLP(hidden=(4,)), epochs=1, random_state=0).fit(X, y)
     student = KDClassifier(FrozenEstimator(teacher), student=MLP(hidden=(2,)), epochs=1)
     assert student.fit(X, y).teacher_ is teacher.model_
+
+
+def test_compiling_a_model_changes_no_fingerprint_even_with_a_loss_keras_cannot_save():
+    class Loss:
+        def __call__(self, y_true, y_pred, sample_weight=None):
+            return keras.ops.mean(y_pred)
+
+    model = linear_model(0)
+    before = KerasTeacher(model).fingerprint()
+    model.compile(loss=Loss())
+    assert KerasTeacher(model).fingerprint() == before
+
+
+def test_a_frozen_pipeline_around_a_network_is_recognised_where_its_pickles_differ(
+    digits, monkeypatch
+):
+    X, y = digits[0][:40], digits[1][:40] % 2
+    pipeline = make_pipeline(FunctionTransformer(), NetworkClassifier(MLP(hidden=(4,)), epochs=1))
+    pipeline.fit(X, y)
+    fingerprint = EstimatorTeacher(FrozenEstimator(pipeline), kept=True).fingerprint()
+    # A .keras file, and so the pickle, holds the date.
+    later = time.time() + 100
+    monkeypatch.setattr(time, "time", lambda: later)
+    assert EstimatorTeacher(FrozenEstimator(pipeline), kept=True).fingerprint() == fingerprint
+    pipeline[-1].partial_fit(X, y)
+    assert EstimatorTeacher(FrozenEstimator(pipeline), kept=True).fingerprint() != fingerprint
+
+
+def test_what_cannot_be_pickled_has_no_fingerprint_and_teaches(digits):
+    X, y = digits[0][:40].reshape(40, -1), digits[1][:40] % 2
+    pipeline = make_pipeline(FunctionTransformer(lambda X: X + 1), SVC()).fit(X, y)
+    assert EstimatorTeacher(FrozenEstimator(pipeline), kept=True).fingerprint() is None
+    KDClassifier(FrozenEstimator(pipeline), student=MLP(hidden=(2,)), epochs=1).fit(X, y)
+
+
+def test_a_memory_that_is_no_folder_is_named(counting, images, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OSError, match=r"memory must be None or a folder to write to; got .*file"):
+        ask(counting, images, tmp_path / "file")

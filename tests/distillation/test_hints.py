@@ -149,3 +149,17 @@ def test_a_file_that_hints_cannot_read_is_named(teacher, partly_broken_files):
     hints = Hints({"body/seen": "block1_conv"}, "mse", teacher, student)
     with pytest.raises(ValueError, match=r"19\.png is not a readable image"):
         hints.targets(partly_broken_files, batch_size=2)
+
+
+def test_a_hinted_student_is_what_it_was_fitted_as_whatever_hints_is_set_to(data, teacher):
+    import pickle
+
+    classifier = distilled(data, teacher, hints={"body/seen": "block1_conv"})
+    classifier.set_params(hints=None)
+    again = pickle.loads(pickle.dumps(classifier))
+    assert again.predict_proba(data[0]).shape == (64, 3)
+    with pytest.raises(ValueError, match="hints cannot change while training goes on"):
+        again.set_params(warm_start=True).fit(*data)
+    again.set_params(hints={"body/seen": "block1_conv"}, teacher=keras.models.clone_model(teacher))
+    with pytest.raises(ValueError, match="teacher cannot change while training goes on with hints"):
+        again.fit(*data)

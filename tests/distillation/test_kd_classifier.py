@@ -155,6 +155,45 @@ def test_a_pickled_student_holds_its_teacher_once(data):
     assert size < 1.5 * len(pickle.dumps(large))
 
 
+@pytest.mark.parametrize("pickled", [False, True])
+def test_training_that_goes_on_follows_a_changed_loss(data, teacher, pickled):
+    by_labels = fitted(data, teacher, alpha=1.0, warm_start=True)
+    student = fitted(data, teacher, alpha=1.0, warm_start=True)
+    if pickled:
+        student = pickle.loads(pickle.dumps(student))
+    by_labels.fit(*data)
+    student.set_params(alpha=0.0, temperature=2.0).fit(*data)
+    assert (weights(student) != weights(by_labels)).any()
+    plain = fitted(data, None, warm_start=True)
+    np.testing.assert_array_equal(weights(plain.fit(*data)), weights(by_labels))
+    plain = fitted(data, None, warm_start=True)
+    plain.set_params(teacher=teacher, alpha=0.0, temperature=2.0).fit(*data)
+    np.testing.assert_array_equal(weights(plain), weights(student))
+
+
+def test_training_that_goes_on_follows_a_changed_teacher(data, teacher):
+    other = keras.models.clone_model(teacher)
+    student = fitted(data, teacher, alpha=0.0, warm_start=True)
+    student.set_params(teacher=other).fit(*data)
+    assert student.teacher_ is other
+    same = fitted(data, teacher, alpha=0.0, warm_start=True).fit(*data)
+    assert (weights(student) != weights(same)).any()
+
+
+def test_training_goes_on_with_the_labels_alone_where_nobody_is_left_to_ask(data, teacher):
+    X, y = data
+    student = KDClassifier(student=STUDENT, epochs=1, random_state=0)
+    student.fit(X, y, teacher_logits=teacher.predict(X, verbose=0)).partial_fit(X, y)
+    assert student.n_iter_ == 2
+
+
+def test_a_fit_without_a_teacher_forgets_the_one_before_and_says_so_when_it_is_asked(data, teacher):
+    student = fitted(data, teacher).set_params(teacher=None).fit(*data)
+    assert not hasattr(student, "teacher_")
+    with pytest.raises(ValueError, match="fitted without a teacher that can be asked"):
+        student.agreement_score(data[0])
+
+
 @pytest.mark.parametrize(
     ("params", "message"),
     [

@@ -1,12 +1,18 @@
+import pickle
+
 import keras
 import numpy as np
 import pytest
 from keras import layers
+from scikeras.wrappers import KerasClassifier
 from scipy.special import softmax
-from sklearn.ensemble import RandomForestClassifier
+from sklearn.ensemble import RandomForestClassifier, VotingClassifier
 from sklearn.frozen import FrozenEstimator
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LogisticRegression, RidgeClassifier
 from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
+from sklearn.svm import SVC
 
 from skkd import MLP, FiveBlockCNN, KDClassifier, NetworkClassifier
 from skkd.distillation._teachers import (
@@ -63,6 +69,8 @@ def test_a_single_sigmoid_unit_teaches_two_classes(data):
     X = data[0]
     model = dense_model("sigmoid", units=1)
     positive = model.predict(X, verbose=0)[:, 0]
+    declared = softmax(ask(model, X, outputs="probabilities"), axis=1)
+    np.testing.assert_allclose(declared[:, 1], positive, atol=1e-5)
     np.testing.assert_allclose(softmax(ask(model, X), axis=1)[:, 1], positive, atol=1e-5)
 
 
@@ -267,6 +275,11 @@ def test_dkd_is_refused_and_dist_warned_about_for_two_classes(data):
             "not both",
         ),
         ([], {}, {}, "must not be an empty list"),
+        ("model", {"teacher_weights": [1, 2]}, {}, "teacher_weights must be 1 numbers"),
+        ("model", {"teacher_classes": ["a", "b", "b"]}, {}, "another class for each output"),
+        ("model", {"teacher_outputs": "probabilities"}, {}, "must be probabilities, none negative"),
+        (None, {}, {"teacher_proba": np.full((60, 3), 7.0)}, "sums from 21 to 21"),
+        (None, {}, {"teacher_proba": np.zeros((60, 3))}, "teacher_proba must be probabilities"),
         ("model", {"teacher_classes": ["a", "b", "x"]}, {}, r"does not know the classes \['c'\]"),
         (["model", "model"], {"teacher_weights": [1, -1]}, {}, "must be 2 numbers"),
         ("model", {"soft_loss": "mse"}, {}, "'soft_loss' parameter"),
@@ -333,3 +346,87 @@ def test_a_file_that_a_keras_teacher_cannot_read_is_named(partly_broken_files):
     teacher = KerasTeacher(dense_model())
     with pytest.raises(ValueError, match=r"19\.png is not a readable image"):
         teacher.logits(partly_broken_files, np.arange(20), batch_size=2)
+
+
+@pytest.mark.parametrize(
+    ("teacher", "message"),
+    [
+        ([[RandomForestClassifier(2)], RandomForestClassifier(2)], "a list that holds lists"),
+        (VotingClassifier([("forest", RandomForestClassifier(2))]), "must have predict_proba or"),
+        (SVC(decision_function_shape="ovo"), "set it to 'ovr'"),
+    ],
+)
+def test_a_teacher_that_cannot_say_how_sure_it_is_of_each_class_is_refused(data, teacher, message):
+    with pytest.raises(ValueError, match=message):
+        distilled(data, teacher)
+
+
+def test_a_file_that_is_damaged_inside_is_named(tmp_path):
+    path = tmp_path / "teacher.keras"
+    dense_model().save(path)
+    content = bytearray(path.read_bytes())
+    middle = len(content) // 2
+    content[middle : middle + 50] = b"x" * 50
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"teacher.keras' is not a Keras model: Bad CRC"):
+        load_teacher(path)
+
+
+def test_a_scikeras_classifier_teaches_unfitted_and_frozen(data):
+    X = data[0]
+    teacher = KerasClassifier(
+        dense_model("softmax"), loss="sparse_categorical_crossentropy", verbose=0
+    )
+    student = distilled(data, teacher)
+    assert student.teacher_ is not teacher
+    frozen = FrozenEstimator(student.teacher_)
+    for taught in (student, distilled(data, frozen)):
+        np.testing.assert_allclose(
+            taught.teacher_predict_proba(X), frozen.predict_proba(X), atol=1e-5
+        )
+
+
+def brightness(images):
+    return images.mean(axis=(1, 3))
+
+
+@pytest.mark.parametrize(
+    ("steps", "takes_images"),
+    [
+        ((FunctionTransformer(brightness), SVC()), True),
+        ((FunctionTransformer(), NetworkClassifier(STUDENT, epochs=1)), True),
+        ((FunctionTransformer(np.sqrt), SVC()), False),
+        ((StandardScaler(), SVC()), False),
+    ],
+)
+def test_a_pipeline_gets_images_if_its_first_steps_take_them_and_else_rows(
+    data, steps, takes_images
+):
+    X = data[0]
+    taken = X if takes_images else X.reshape(60, -1)
+    student = distilled(data, make_pipeline(*steps))
+    expected = student.teacher_.predict(taken)
+    frozen = distilled(data, FrozenEstimator(student.teacher_))
+    for one in (student, frozen):
+        taught = one.classes_[one.teacher_predict_proba(X).argmax(axis=1)]
+        np.testing.assert_array_equal(taught, expected)
+
+
+def test_a_weight_of_2_repeats_a_row_for_a_teacher_that_is_fitted_too(data):
+    X, y = data
+    sample_weight = np.tile([0.0, 1.0, 2.0], 20)
+    rows = np.repeat(np.arange(60), sample_weight.astype(int))
+    student = KDClassifier(
+        RidgeClassifier(), student=STUDENT, batch_size=100, optimizer="sgd", random_state=0
+    )
+    weighted = student.fit(X, y, sample_weight).teacher_predict_proba(X)
+    repeated = student.fit(X[rows], y[rows]).teacher_predict_proba(X)
+    np.testing.assert_allclose(weighted, repeated, atol=1e-4)
+
+
+def test_a_pickled_teacher_holds_its_model_once(data):
+    teacher = KerasTeacher(dense_model("softmax", units=3))
+    expected = teacher.logits(data[0], np.arange(60), 16)
+    again = pickle.loads(pickle.dumps(teacher))
+    np.testing.assert_array_equal(again.logits(data[0], np.arange(60), 16), expected)
+    assert len(pickle.dumps(teacher)) < 1.1 * len(pickle.dumps(teacher.model))

@@ -95,6 +95,23 @@ def test_class_weight_multiplies_the_weights_of_its_class(fit_tiny, digits):
     np.testing.assert_array_equal(by_class.model_.get_weights()[0], by_row.model_.get_weights()[0])
 
 
+def test_a_weight_of_0_leaves_a_row_out_of_balanced_class_weights_too(fit_tiny, digits):
+    y = digits[1][:96]
+    sample_weight = np.ones(96)
+    sample_weight[np.flatnonzero(y == 3)[1:]] = 0
+    kept = np.flatnonzero(sample_weight)
+    params = {"class_weight": "balanced", "batch_size": 100, "optimizer": "sgd"}
+    left_out = fit_tiny(sample_weight=sample_weight, **params).history_["loss"]
+    absent = fit_tiny(kept, **params).history_["loss"]
+    assert left_out[0] == pytest.approx(absent[0], rel=1e-5)
+
+
+def test_early_stopping_with_too_few_images_of_a_class_is_named(digits):
+    X, y = digits[0][:20], np.array(["a", "b", "c"])[digits[1][:20] % 3]
+    with pytest.raises(ValueError, match=r"early_stopping with validation_fraction=0.1 cannot"):
+        NetworkClassifier(MLP(), early_stopping=True).fit(X, y)
+
+
 def test_early_stopping_keeps_the_weights_of_the_best_epoch(fit_tiny):
     classifier = fit_tiny(
         slice(0, 200), epochs=40, early_stopping=True, n_iter_no_change=2, learning_rate=0.05
@@ -123,6 +140,22 @@ def test_warm_start_continues_and_a_cold_start_does_not(fit_tiny, digits):
     assert classifier.n_iter_ == 4
     np.testing.assert_array_equal(classifier.model_.get_weights()[0], whole.model_.get_weights()[0])
     assert fit_tiny().fit(X[:96], y[:96]).n_iter_ == 2
+
+
+def test_a_warm_start_takes_a_new_learning_rate_and_refuses_a_new_network(fit_tiny, digits):
+    X, y = digits[0][:96], digits[1][:96]
+    classifier = fit_tiny(warm_start=True)
+    before = classifier.model_.get_weights()
+    classifier.set_params(learning_rate=1e-12).fit(X, y)
+    for old, new in zip(before, classifier.model_.get_weights(), strict=True):
+        np.testing.assert_allclose(new, old, atol=1e-6)
+    changes = [{"network": MLP()}, {"optimizer": "sgd"}, {"image_size": (9, 9)}]
+    for params in [*changes, {"network__filters": (2,)}]:
+        changed = clone(classifier).fit(X, y).set_params(**params)
+        name = next(iter(params)).partition("__")[0]
+        with pytest.raises(ValueError, match=f"{name} cannot change while training goes on"):
+            changed.fit(X, y)
+        changed.set_params(warm_start=False).fit(X, y)
 
 
 def test_an_optimizer_object_is_copied_and_keeps_its_learning_rate(fit_tiny):
@@ -205,6 +238,7 @@ def bad_fits(X, y):
     nan[0] = np.nan
     return {
         "NaN": (dict(X=nan), "contains NaN"),
+        "missing label": (dict(y=["a", "b", None, np.nan, "a"] * 6), "None or NaN for 12 images"),
         "one class": (dict(y=np.zeros(30)), "at least 2 classes; got 1 class"),
         "zero weights": (dict(sample_weight=np.zeros(30)), "zero"),
         "negative weights": (dict(sample_weight=-np.ones(30)), "Negative values"),
@@ -218,8 +252,10 @@ def bad_fits(X, y):
 def test_bad_training_data_is_named(case, digits):
     X, y = digits[0][:30], digits[1][:30]
     arguments, message = bad_fits(X, y)[case]
-    with pytest.raises(ValueError, match=message):
-        NetworkClassifier(MLP(), epochs=1).fit(**(dict(X=X, y=y) | arguments))
+    for class_weight in (None, "balanced"):
+        classifier = NetworkClassifier(MLP(), epochs=1, class_weight=class_weight)
+        with pytest.raises(ValueError, match=message):
+            classifier.fit(**(dict(X=X, y=y) | arguments))
 
 
 @pytest.mark.parametrize(
@@ -251,3 +287,8 @@ def test_classes_that_fit_did_not_know_are_refused(fit_tiny, digits):
         classifier.partial_fit(digits[0][:10], np.full(10, 17))
     with pytest.raises(ValueError, match="classes must be passed in the first call"):
         NetworkClassifier().partial_fit(digits[0][:10], digits[1][:10])
+
+
+def test_a_label_that_is_not_in_classes_is_refused_by_the_first_partial_fit_too(digits):
+    with pytest.raises(ValueError, match=r"labels that are in classes, \[0, 1, 3\]; got \[2\]"):
+        NetworkClassifier(MLP()).partial_fit(digits[0][:9], np.arange(9) % 3, classes=[0, 1, 3])

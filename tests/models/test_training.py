@@ -1,3 +1,4 @@
+import contextlib
 import gc
 import subprocess
 import sys
@@ -95,9 +96,29 @@ def test_a_checkpoint_of_other_data_or_parameters_is_not_taken_up(data, tmp_path
     with pytest.raises(SystemExit):
         NetworkClassifier(NETWORK, callbacks=[Stop(2)], **params).fit(X, y)
     (kept,) = tmp_path.iterdir()
-    NetworkClassifier(NETWORK, **params).fit(X, y[::-1])
-    NetworkClassifier(NETWORK, learning_rate=0.1, **params).fit(X, y)
+    NetworkClassifier(NETWORK, callbacks=[Stop(99)], **params).fit(X, y[::-1])
+    NetworkClassifier(NETWORK, callbacks=[Stop(99)], learning_rate=0.1, **params).fit(X, y)
+    other = X.copy()
+    other[40] += 1
+    NetworkClassifier(NETWORK, callbacks=[Stop(99)], **params).fit(other, y)
+    NetworkClassifier(NETWORK, callbacks=[Stop(99), Stop(99)], **params).fit(X, y)
     assert list(tmp_path.iterdir()) == [kept]
+
+
+def test_a_fit_under_a_strategy_goes_on_from_a_checkpoint_made_under_another_like_it(
+    data, tmp_path
+):
+    class Strategy:
+        scope = contextlib.nullcontext
+
+    params = {"epochs": 3, "random_state": 0, "checkpoint": tmp_path}
+    stopping = NetworkClassifier(NETWORK, callbacks=[Stop(2)], **params)
+    stopping.set_params(distribution=Strategy())
+    with pytest.raises(SystemExit):
+        stopping.fit(*data)
+    going_on = NetworkClassifier(NETWORK, callbacks=[Stop(99)], **params)
+    going_on.set_params(distribution=Strategy()).fit(*data)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_checkpoint_needs_a_seed(data, tmp_path):
