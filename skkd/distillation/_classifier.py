@@ -424,9 +424,8 @@ class KDClassifier(NetworkClassifier):
             }
         live = views is not None and self.n_views is None
         soft = np.zeros_like(hard)
-        # Of live views the teacher is asked as they are drawn; the images themselves then only
-        # matter as validation images.
-        if self.alpha < 1 and (not live or self.early_stopping):
+        # Where views are trained on, the images themselves only matter as validation images.
+        if self.alpha < 1 and (views is None or self.early_stopping):
             # Images of weight 0 are not trained on, so nobody is asked about them.
             asked = np.flatnonzero(sample_weight)
             if given_logits is not None:

@@ -137,6 +137,8 @@ class KerasTeacher:
         if values.ndim == 2 and values.shape[1] == 1:
             # One sigmoid unit: softmax of (0, z) is (1 - sigmoid(z), sigmoid(z)).
             return np.concatenate([np.zeros_like(values), values], axis=1)
+        if self.outputs == "auto":
+            _refuse_probabilities(values, "model")
         return values
 
 
@@ -241,11 +243,8 @@ class CallableTeacher:
         values = np.concatenate(values).astype(np.float32)
         if self.outputs == "probabilities":
             return log_of(check_probabilities(values, "the teacher's outputs"))
-        if self.outputs == "auto" and _look_like_probabilities(values):
-            raise ValueError(
-                "teacher: the function's outputs look like probabilities; set "
-                "teacher_outputs='probabilities', or 'logits' if they are not"
-            )
+        if self.outputs == "auto":
+            _refuse_probabilities(values, "function")
         return values
 
 
@@ -477,5 +476,10 @@ def log_of(probabilities):
     return np.log(np.maximum(probabilities, TINY)).astype(np.float32)
 
 
-def _look_like_probabilities(values):
-    return bool((values >= 0).all() and np.allclose(values.sum(axis=-1), 1, atol=1e-3))
+def _refuse_probabilities(values, teacher):
+    """Raise where what was taken for logits looks like probabilities."""
+    if (values >= 0).all() and np.allclose(values.sum(axis=-1), 1, atol=1e-3):
+        raise ValueError(
+            f"teacher: the {teacher}'s outputs look like probabilities; set "
+            "teacher_outputs='probabilities', or 'logits' if they are not"
+        )

@@ -47,7 +47,7 @@ class ScratchNetwork(BaseEstimator):
         """
         inputs = keras.Input(input_shape, name="images")
         x = inputs if normalization is None else _normalize(inputs, *normalization)
-        x = layers.Dense(n_classes, name="logits")(self._features(x))
+        x = layers.Dense(n_classes, name="logits", dtype=_full_precision())(self._features(x))
         x = layers.Softmax(name="probabilities", dtype="float32")(x)
         return keras.Model(inputs, x, name=type(self).__name__.lower())
 
@@ -275,7 +275,7 @@ class TransferNet(BaseEstimator):
         rates = self._dropout_rates()
         inputs = x = keras.Input(input_shape, name="images")
         if self.image_size is not None:
-            x = layers.Resizing(*self.image_size, name="resizing")(x)
+            x = layers.Resizing(*self.image_size, name="resizing", dtype=_full_precision())(x)
         if isinstance(self.backbone, keras.Model):
             backbone = copy_architecture(self.backbone)
             backbone.set_weights(self.backbone.get_weights())
@@ -301,7 +301,7 @@ class TransferNet(BaseEstimator):
         x = layers.Dropout(rates[-1], name=f"head_dropout{len(rates)}")(x)
         if self.batch_norm:
             x = layers.BatchNormalization(name="head_norm2")(x)
-        x = layers.Dense(n_classes, name="logits")(x)
+        x = layers.Dense(n_classes, name="logits", dtype=_full_precision())(x)
         x = layers.Softmax(name="probabilities", dtype="float32")(x)
         return keras.Model(inputs, x, name="transfernet")
 
@@ -440,7 +440,7 @@ def build_logits(
     if size == tuple(input_shape):
         return model
     images = keras.Input(input_shape, name="raw_images")
-    resized = layers.Resizing(*image_size, name="resizing")(images)
+    resized = layers.Resizing(*image_size, name="resizing", dtype=_full_precision())(images)
     nested = flatten_graph(keras.Model(images, model(resized), name=model.name))
     return own_layers(nested.model(nested.outputs[0], name=model.name))
 
@@ -449,8 +449,14 @@ def _normalize(x, mean, variance):
     # keras.layers.Normalization with constants exports to ONNX as a network of three inputs. One
     # Rescaling for both steps would lose the digits of values far from zero.
     mean, deviation = np.atleast_1d(mean), np.sqrt(np.atleast_1d(variance))
-    x = layers.Rescaling(1.0, offset=(-mean).tolist(), name="centering")(x)
-    return layers.Rescaling((1 / deviation).tolist(), name="scaling")(x)
+    dtype = _full_precision()
+    x = layers.Rescaling(1.0, offset=(-mean).tolist(), name="centering", dtype=dtype)(x)
+    return layers.Rescaling((1 / deviation).tolist(), name="scaling", dtype=dtype)(x)
+
+
+def _full_precision():
+    """Return the type for raw images, which 16 bits may not hold, and for logits."""
+    return keras.config.dtype_policy().variable_dtype
 
 
 def _application(name):
@@ -498,7 +504,9 @@ def _preprocess(x, application, convention):
     if red[0] == black[0]:
         x = ops.flip(x, axis=-1)
     scale = (white - black) / 255.0
-    return layers.Rescaling(scale.tolist(), offset=black.tolist(), name="preprocessing")(x)
+    return layers.Rescaling(
+        scale.tolist(), offset=black.tolist(), name="preprocessing", dtype=_full_precision()
+    )(x)
 
 
 def _hold_batch_norm_still(model):

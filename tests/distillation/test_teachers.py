@@ -153,6 +153,15 @@ def test_a_list_of_teachers_teaches(data):
     )
 
 
+def test_a_model_that_hides_its_softmax_in_an_operation_is_refused(data):
+    inputs = keras.Input((8, 8, 1))
+    probabilities = keras.ops.softmax(layers.Dense(3)(layers.Flatten()(inputs)))
+    model = keras.Model(inputs, probabilities)
+    with pytest.raises(ValueError, match="model's outputs look like probabilities; set teacher_ou"):
+        distilled(data, model)
+    assert distilled(data, model, teacher_outputs="probabilities").n_iter_ == 2
+
+
 def test_a_function_teaches_and_must_say_so_if_it_gives_probabilities(data):
     model = dense_model()
 

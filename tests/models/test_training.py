@@ -126,6 +126,16 @@ def test_a_checkpoint_needs_a_seed(data, tmp_path):
         NetworkClassifier(NETWORK, checkpoint=tmp_path).fit(*data)
 
 
+def test_mixed_precision_normalizes_and_decides_in_full_precision(data):
+    X, y = data
+    classifier = NetworkClassifier(NETWORK, epochs=1, random_state=0, dtype_policy="mixed_float16")
+    # 16 times 6,000 is beyond what a float16 holds.
+    classifier.fit(X * 6000, y)
+    assert np.isfinite(classifier.history_["loss"]).all()
+    logits = classifier.decision_function(X * 6000).astype("float32")
+    assert (logits != logits.astype("float16")).any()
+
+
 def test_mixed_precision_computes_in_it_and_leaves_the_global_policy(data):
     classifier = NetworkClassifier(NETWORK, epochs=2, random_state=0, dtype_policy="mixed_bfloat16")
     classifier.fit(*data)
