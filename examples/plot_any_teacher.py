@@ -1,7 +1,7 @@
 """
-==================
+=================
 Trees teach a CNN
-==================
+=================
 
 A teacher need not be a network. Here a random forest and gradient boosted trees, which know digits
 as tables of 64 numbers, teach a small convolutional network that has a hundred labelled images of
