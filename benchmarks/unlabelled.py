@@ -1,4 +1,4 @@
-"""Accuracy on real brain MRI with 300 labelled images, with and without 3,000 unlabelled ones.
+"""Accuracy on real brain MRI with 300 labeled images, with and without 3,000 unlabeled ones.
 
 The images are those of ``fetch_brain_tumor`` under the folder that SKKD_DATA names; the teacher is
 any Keras model of its four classes. Images that occur more than once are taken once.
@@ -35,14 +35,14 @@ def main():
     teacher = keras.saving.load_model(args.teacher, compile=False)
     rows = []
     for seed in range(args.seeds):
-        labelled, others = train_test_split(
+        labeled, others = train_test_split(
             np.arange(len(y)), train_size=300, stratify=y, random_state=seed
         )
-        unlabelled, test = train_test_split(
+        unlabeled, test = train_test_split(
             others, train_size=3000, stratify=y[others], random_state=seed
         )
         common = {"student": FiveBlockCNN(), "random_state": seed}
-        # As many gradient steps for each: an epoch with unlabelled images is 11 times as long.
+        # As many gradient steps for each: an epoch with unlabeled images is 11 times as long.
         steps_alike = args.epochs * 11
         fits = {
             "labels alone": (KDClassifier(epochs=steps_alike, **common), {}),
@@ -50,13 +50,13 @@ def main():
                 KDClassifier(teacher, alpha=0.1, epochs=steps_alike, **common),
                 {},
             ),
-            "labels, teacher, unlabelled": (
+            "labels, teacher, unlabeled": (
                 KDClassifier(teacher, alpha=0.1, epochs=args.epochs, **common),
-                {"X_unlabeled": X[unlabelled]},
+                {"X_unlabeled": X[unlabeled]},
             ),
         }
         for name, (classifier, options) in fits.items():
-            classifier.fit(X[labelled], y[labelled], **options)
+            classifier.fit(X[labeled], y[labeled], **options)
             accuracy = classifier.score(X[test], y[test])
             print(f"seed {seed}: {name}: {accuracy:.4f} on {len(test)} images", flush=True)
             rows.append({"trained on": name, "accuracy": accuracy})

@@ -7,7 +7,7 @@ import matplotlib.pyplot as plt
 
 import skkd
 
-# Centre of each room's box.
+# Center of each room's box.
 PLACES = {
     "metrics": (6.0, 4),
     "distillation": (0.9, 3.2),

@@ -6,10 +6,10 @@ Rare classes, few labels and a teacher
 Half of the slices in the Alzheimer MRI set are of healthy brains, and one in a hundred is of
 moderate dementia. A network that never says "moderate" is right about that in 99 of 100 slices.
 What does a student with few labels make of a rare class, and does a teacher that speaks about
-unlabelled slices help?
+unlabeled slices help?
 
 The slices are real where the set lies in the folder that the environment variable ``SKKD_DATA``
-names, or in ``skkd_data`` in the home folder; otherwise they are synthetic ones of brain tumours,
+names, or in ``skkd_data`` in the home folder; otherwise they are synthetic ones of brain tumors,
 with classes as unequal.
 """
 
@@ -85,11 +85,11 @@ models = {
     "labels, balanced": KDClassifier(**common, class_weight="balanced", epochs=70).fit(
         X_labeled, y_labeled
     ),
-    "with unlabelled": KDClassifier(
+    "with unlabeled": KDClassifier(
         teacher.model_, **common, class_weight="balanced", epochs=14
     ).fit(X_labeled, y_labeled, X_unlabeled=X_unlabeled),
 }
-student = models["with unlabelled"]
+student = models["with unlabeled"]
 print(classification_summary(models, X_test, y_test).round(3).to_string())
 
 # %%
@@ -98,8 +98,8 @@ print(classification_summary(models, X_test, y_test).round(3).to_string())
 # handful, and one more or less that is right moves the average by several hundredths, so read the
 # confusion matrices below before the table.
 #
-# What the teacher says of unlabelled slices shows in the log loss and the area under the ROC curve,
-# to which every slice contributes. For the rarest class it may help little: among the unlabelled
+# What the teacher says of unlabeled slices shows in the log loss and the area under the ROC curve,
+# to which every slice contributes. For the rarest class it may help little: among the unlabeled
 # slices it is as rare as anywhere, and no class weight reaches them. And a student learns a
 # teacher's mistakes with the rest, so look at the teacher's row first.
 #

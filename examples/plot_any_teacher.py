@@ -4,7 +4,7 @@ Trees teach a CNN
 =================
 
 A teacher need not be a network. Here a random forest and gradient boosted trees, which know digits
-as tables of 64 numbers, teach a small convolutional network that has a hundred labelled images of
+as tables of 64 numbers, teach a small convolutional network that has a hundred labeled images of
 its own. How much do they help, and is it more than what another seed does?
 """
 
@@ -71,7 +71,7 @@ from skkd import FiveBlockCNN, KDClassifier
 
 lessons = {
     "labels alone": {"teacher": None},
-    "both, labelled only": {"teacher": [forest, boosting]},
+    "both, labeled only": {"teacher": [forest, boosting]},
     "both": {"teacher": [forest, boosting], "unlabeled": X_unlabeled},
     "boosting": {"teacher": boosting, "unlabeled": X_unlabeled},
     "forest": {"teacher": forest, "unlabeled": X_unlabeled},
@@ -104,7 +104,7 @@ table.insert(2, "std over seeds", seeds["student"].std())
 print(table.round(3).to_string())
 
 # %%
-# The teacher's word on the hundred labelled images moves the student by little more than another
+# The teacher's word on the hundred labeled images moves the student by little more than another
 # seed does. On 600 more images it is worth more, though not from the forest at temperature 3: the
 # better teacher makes the worse student. A forest's probabilities are shares of its trees and soft
 # by themselves; divided by the temperature once more, they say little. At temperature 1 the same
@@ -116,13 +116,13 @@ print(table.round(3).to_string())
 #
 # Every seed is a dot
 # -------------------
-# The grey band is where the students without a teacher ended.
+# The gray band is where the students without a teacher ended.
 
 import matplotlib.pyplot as plt
 
 figure, ax = plt.subplots(figsize=(7.5, 4), layout="constrained")
 alone = results.loc[results["taught by"] == "labels alone", "student"]
-ax.axvspan(alone.min(), alone.max(), color="tab:grey", alpha=0.25, label="range of labels alone")
+ax.axvspan(alone.min(), alone.max(), color="tab:gray", alpha=0.25, label="range of labels alone")
 ax.plot(table["teacher"], table.index, "D", color="tab:red", markersize=9, label="teacher")
 ax.plot(results["student"], results["taught by"], "o", color="tab:blue", alpha=0.7, label="student")
 ax.set(xlabel="test accuracy", ylabel="taught by")

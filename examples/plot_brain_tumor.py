@@ -1,9 +1,9 @@
 """
 ===========================================
-What a small network sees in a brain tumour
+What a small network sees in a brain tumor
 ===========================================
 
-A network teaches one that has a fraction of its weights to tell three kinds of brain tumour from
+A network teaches one that has a fraction of its weights to tell three kinds of brain tumor from
 none. How much does the small one lose, and where do its layers respond? Before either question
 can be answered, images that are on both sides of the split have to go.
 
@@ -121,7 +121,7 @@ print(f"student and teacher agree on {student.agreement_score(X_test):.1%} of th
 # --------------
 # One slice of each class that the student gets right, and the mean response of the filters of each
 # of its convolutions, from `~skkd.FeatureMapExplainer`. The first layer follows whatever is bright,
-# a tumour or the skull; the last responds in a few coarse places, some of them outside the head.
+# a tumor or the skull; the last responds in a few coarse places, some of them outside the head.
 # Bright means that filters respond there, and not that the class is decided there: the map is the
 # same whichever class is asked about. `~skkd.GradCAMExplainer` asks about a class.
 

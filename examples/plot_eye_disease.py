@@ -48,8 +48,8 @@ print(f"{len(X_train)} {kind} photographs to learn from, {len(X_test)} to look a
 # Views
 # -----
 # ``augmentation`` takes random Keras layers. Mirroring turns a left eye into a right one, and a few
-# degrees of rotation are how a patient holds the head. Changes of colour are left out, because
-# colour is what some of the diseases are known by.
+# degrees of rotation are how a patient holds the head. Changes of color are left out, because
+# color is what some of the diseases are known by.
 
 import keras
 import matplotlib.pyplot as plt

@@ -65,8 +65,8 @@ methods = {
         "hint_loss": "attention",
         "hint_weight": 10,
     },
-    "logits: kl, + unlabelled": soft,
-    "kl and mse, + unlabelled": {**soft, "hints": hints},
+    "logits: kl, + unlabeled": soft,
+    "kl and mse, + unlabeled": {**soft, "hints": hints},
 }
 
 # %%
@@ -80,7 +80,7 @@ from skkd import KDClassifier
 
 scores = {}
 for name, parameters in methods.items():
-    more = "unlabelled" in name
+    more = "unlabeled" in name
     scores[name] = []
     for seed in range(3):
         classifier = KDClassifier(
@@ -109,12 +109,12 @@ print(f"standard error of one accuracy, from {len(y_test)} test images: {error:.
 # %%
 # What to make of it
 # ------------------
-# On the 100 labelled images, the methods differ by about as much as the seeds do: three seeds do
+# On the 100 labeled images, the methods differ by about as much as the seeds do: three seeds do
 # not put them in an order. "dkd" is the exception, below the labels alone with every seed; its
 # weights of 1 and 8 were chosen for another task. Neither way of passing on features helps this
 # student, which has a quarter of its teacher's channels.
 #
-# What helps is more to learn from. Asked about 400 images that nobody labelled, the same teacher
+# What helps is more to learn from. Asked about 400 images that nobody labeled, the same teacher
 # with the same loss raises the student far beyond the spread, and features add nothing to that
 # either.
 #
@@ -127,10 +127,10 @@ print(f"standard error of one accuracy, from {len(y_test)} test images: {error:.
 
 import matplotlib.pyplot as plt
 
-kinds = {"labels": "0.3", "logits": "C0", "features": "C1", "unlabelled": "C2"}
+kinds = {"labels": "0.3", "logits": "C0", "features": "C1", "unlabeled": "C2"}
 figure, ax = plt.subplots(figsize=(7.2, 4.2), layout="constrained")
 for row, name in enumerate(scores.index):
-    kind = "unlabelled" if "unlabelled" in name else name.split(" ")[0].rstrip(":")
+    kind = "unlabeled" if "unlabeled" in name else name.split(" ")[0].rstrip(":")
     color = kinds[kind]
     mean, std = table.loc[name, ["mean", "std"]]
     ax.errorbar(mean, row, xerr=std, color=color, marker="o", markersize=8, capsize=4, linewidth=2)

@@ -147,7 +147,7 @@ for score in ("accuracy", "fidelity"):
 # Two more cautions. The best of six noisy means is too good, as it was chosen for being the best:
 # only the rows measured on "test" say what to expect. And a fidelity means something beside that of
 # a map drawn at random, which `~skkd.fidelity_report` gives. The report is of the best student and
-# of the tumour classes, since a slice without one has nothing to keep.
+# of the tumor classes, since a slice without one has nothing to keep.
 
 from skkd import fidelity_report
 
@@ -172,9 +172,9 @@ print(
 # %%
 # Two scores, two maps
 # --------------------
-# `~skkd.DistillationGridDisplay` draws the means of a score. The colours run from the lowest mean
+# `~skkd.DistillationGridDisplay` draws the means of a score. The colors run from the lowest mean
 # to the highest, however near they are: read the numbers, and the spreads above, before the
-# colours. Where the two maps disagree, the student that is right most often is not the one whose
+# colors. Where the two maps disagree, the student that is right most often is not the one whose
 # feature maps account for most of its confidence, and somebody has to say which matters more.
 
 import matplotlib.pyplot as plt

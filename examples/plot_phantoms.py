@@ -122,7 +122,7 @@ print(pd.DataFrame(rows).round(2).to_string(index=False))
 # - any statement about patients. Their anatomy is a handful of ellipses and random fields; a
 #   network trained on them has not learned to read scans;
 # - comparing architectures or losses for a real task, as the order may be another there;
-# - testing a network against other scanners, artefacts, rare findings or several slices of one
+# - testing a network against other scanners, artifacts, rare findings or several slices of one
 #   patient. None of these occur: every image is another head or eye.
 #
 # A mask says where the lesion is, and not that the network uses all of it: the rim alone may be

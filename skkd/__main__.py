@@ -1,4 +1,4 @@
-"""The main job as a command: distil a teacher into a student, and explain the student."""
+"""The main job as a command: distill a teacher into a student, and explain the student."""
 
 import argparse
 import logging
@@ -9,7 +9,7 @@ from collections import Counter
 from pathlib import Path
 
 DESCRIPTION = """\
-Distil a large image classifier into a small one, searching alpha (the weight of the labels) and
+Distill a large image classifier into a small one, searching alpha (the weight of the labels) and
 the temperature, and show what the small one looks at, layer by layer.
 
 Without --data the images are synthetic brain slices. With --data FOLDER they are read from a

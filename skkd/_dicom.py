@@ -13,7 +13,7 @@ def is_dicom(file):
 
 
 def dicom_shape(file):
-    """Tell height, width and greyness of an open DICOM file without decoding it."""
+    """Tell height, width and grayness of an open DICOM file without decoding it."""
     import pydicom
 
     header = pydicom.dcmread(file, stop_before_pixels=True)
@@ -31,7 +31,7 @@ def decode_dicom(file):
     Returns
     -------
     image : PIL.Image.Image
-        Grey or RGB.
+        Gray or RGB.
     """
     import pydicom.pixels
 

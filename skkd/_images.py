@@ -10,7 +10,7 @@ from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from skkd._dicom import decode_dicom, dicom_shape, is_dicom
 
-_GREY_MODES = {"1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "I;16N"}
+_GRAY_MODES = {"1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "I;16N"}
 _COLOR_MODES = {"grayscale": "L", "rgb": "RGB"}
 
 
@@ -29,7 +29,7 @@ def read_image(path, *, image_size=None, color_mode=None):
     image_size : tuple of (height, width) or None, default=None
         Size in pixels to resize to, bilinear with antialiasing. None keeps the file's own size.
     color_mode : {"grayscale", "rgb"} or None, default=None
-        Channels of the result. None keeps grey files grey and turns all others into RGB.
+        Channels of the result. None keeps gray files gray and turns all others into RGB.
 
     Returns
     -------
@@ -115,7 +115,7 @@ def _decode(file):
         return Image.fromarray((values >> 8).astype(np.uint8))
     if image.mode == "F":
         raise ValueError("it holds floating-point values; save it with 8 or 16 bits a channel")
-    mode = "L" if image.mode in _GREY_MODES else "RGB"
+    mode = "L" if image.mode in _GRAY_MODES else "RGB"
     if image.has_transparency_data:
         black = Image.new("RGBA", image.size, (0, 0, 0, 255))
         image = Image.alpha_composite(black, image.convert("RGBA"))
@@ -123,11 +123,11 @@ def _decode(file):
 
 
 class ImageHeader(NamedTuple):
-    """What a file says about its image: size in pixels, whether it is grey, and file format."""
+    """What a file says about its image: size in pixels, whether it is gray, and file format."""
 
     height: int
     width: int
-    grey: bool
+    gray: bool
     format: str
 
 
@@ -142,7 +142,7 @@ def read_header(path):
     Returns
     -------
     header : ImageHeader
-        Height and width as `read_image` would give them, greyness and format.
+        Height and width as `read_image` would give them, grayness and format.
     """
     return _open(path, _parse_header)
 
@@ -155,7 +155,7 @@ def _parse_header(file):
     if image.getexif().get(ExifTags.Base.Orientation, 1) != 1:
         # Formats differ in when they turn the picture, so its size is known after decoding only.
         image = _turn(image)
-    return ImageHeader(image.height, image.width, image.mode in _GREY_MODES, file_format)
+    return ImageHeader(image.height, image.width, image.mode in _GRAY_MODES, file_format)
 
 
 def _turn(image):
@@ -174,7 +174,7 @@ class ImagePaths:
     image_size : tuple of (height, width) or None, default=None
         Size in pixels to resize every image to. None asks that all files share one size.
     color_mode : {"grayscale", "rgb"} or None, default=None
-        Channels of the images. None means grey if all files are grey, and RGB otherwise.
+        Channels of the images. None means gray if all files are gray, and RGB otherwise.
 
     Attributes
     ----------
@@ -224,7 +224,7 @@ class ImagePaths:
                         "set image_size=(height, width) to resize all images to one size"
                     )
         if color_mode is None:
-            color_mode = "grayscale" if all(header.grey for header in headers) else "rgb"
+            color_mode = "grayscale" if all(header.gray for header in headers) else "rgb"
         self.image_size = tuple(int(side) for side in image_size)
         self.color_mode = color_mode
 

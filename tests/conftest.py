@@ -45,7 +45,7 @@ def real_images():
 
 @pytest.fixture
 def partly_broken_files(tmp_path):
-    """Twenty grey image files of 8x8 pixels, of which 19.png has been overwritten since."""
+    """Twenty gray image files of 8x8 pixels, of which 19.png has been overwritten since."""
     from PIL import Image
 
     from skkd._images import ImagePaths

@@ -23,9 +23,9 @@ def color(tmp_path):
 
 
 @pytest.fixture
-def grey_paths(tmp_path):
+def gray_paths(tmp_path):
     pixels = np.random.RandomState(1).randint(0, 256, (5, 8, 10)).astype(np.uint8)
-    paths = [save(image, tmp_path / f"grey_{i}.png") for i, image in enumerate(pixels)]
+    paths = [save(image, tmp_path / f"gray_{i}.png") for i, image in enumerate(pixels)]
     return pixels[..., None], paths
 
 
@@ -35,8 +35,8 @@ def test_lossless_formats_come_back_pixel_for_pixel(tmp_path):
         np.testing.assert_array_equal(read_image(save(pixels, tmp_path / name)), pixels)
     path = save(pixels, tmp_path / "a.webp", lossless=True)
     np.testing.assert_array_equal(read_image(path), pixels)
-    grey = pixels[..., 0]
-    np.testing.assert_array_equal(read_image(save(grey, tmp_path / "g.png")), grey[..., None])
+    gray = pixels[..., 0]
+    np.testing.assert_array_equal(read_image(save(gray, tmp_path / "g.png")), gray[..., None])
 
 
 @pytest.mark.parametrize("suffix", ["png", "tiff"])
@@ -83,7 +83,7 @@ def test_alpha_is_composited_on_black(tmp_path):
     expected = 200 * (rgba[..., 3] / 255.0)
     image = read_image(save(rgba, tmp_path / "alpha.png"))
     np.testing.assert_allclose(image, np.stack([expected] * 3, axis=-1), atol=1)
-    image = read_image(save(rgba[..., 2:], tmp_path / "grey_alpha.png"))
+    image = read_image(save(rgba[..., 2:], tmp_path / "gray_alpha.png"))
     np.testing.assert_allclose(image, expected[..., None], atol=1)
 
 
@@ -101,8 +101,8 @@ def test_palette_files_become_rgb_and_their_transparent_color_black(tmp_path):
 
 def test_color_mode_sets_the_channels(color):
     pixels, path = color
-    grey = read_image(path, color_mode="grayscale")
-    np.testing.assert_allclose(grey[..., 0], pixels @ [0.299, 0.587, 0.114], atol=1)
+    gray = read_image(path, color_mode="grayscale")
+    np.testing.assert_allclose(gray[..., 0], pixels @ [0.299, 0.587, 0.114], atol=1)
     assert read_image(path, color_mode="rgb").shape == (6, 9, 3)
 
 
@@ -252,8 +252,8 @@ def test_dicom_without_pydicom_says_what_to_install(tmp_path, monkeypatch):
         read_image(path)
 
 
-def test_paths_of_every_kind_become_the_same_images(grey_paths):
-    pixels, paths = grey_paths
+def test_paths_of_every_kind_become_the_same_images(gray_paths):
+    pixels, paths = gray_paths
     names = [str(path) for path in paths]
     for X in (
         paths,
@@ -269,8 +269,8 @@ def test_paths_of_every_kind_become_the_same_images(grey_paths):
         np.testing.assert_array_equal(images[:], pixels)
 
 
-def test_rows_of_paths_are_those_of_the_array(grey_paths):
-    pixels, paths = grey_paths
+def test_rows_of_paths_are_those_of_the_array(gray_paths):
+    pixels, paths = gray_paths
     images = as_images(paths)
     mask = np.array([True, False, True, True, False])
     for rows in (slice(1, 4), slice(None, None, -2), [4, 0, 4], np.array([2]), mask, slice(0, 0)):
@@ -285,15 +285,15 @@ def test_scikit_learn_splits_arrays_of_paths_without_reading_them(tmp_path):
     assert sorted([*train, *test]) == sorted(paths)
 
 
-def test_unequal_sizes_name_the_file_and_the_way_out(tmp_path, grey_paths):
-    paths = [*grey_paths[1], save(np.zeros((3, 4), np.uint8), tmp_path / "odd.png")]
+def test_unequal_sizes_name_the_file_and_the_way_out(tmp_path, gray_paths):
+    paths = [*gray_paths[1], save(np.zeros((3, 4), np.uint8), tmp_path / "odd.png")]
     with pytest.raises(ValueError, match=r"odd\.png is 3x4 .* 8x10 .* set image_size"):
         as_images(paths)
     assert as_images(paths, image_size=(6, 6))[:].shape == (6, 6, 6, 1)
 
 
-def test_grey_files_among_colored_ones_become_rgb_whatever_their_order(color, grey_paths):
-    paths = [*grey_paths[1], color[1]]
+def test_gray_files_among_colored_ones_become_rgb_whatever_their_order(color, gray_paths):
+    paths = [*gray_paths[1], color[1]]
     for X in (paths, paths[::-1]):
         assert as_images(X, image_size=(6, 9)).shape == (6, 6, 9, 3)
     images = as_images(paths, image_size=(6, 9))
@@ -301,10 +301,10 @@ def test_grey_files_among_colored_ones_become_rgb_whatever_their_order(color, gr
     assert as_images(paths, image_size=(6, 9), color_mode="grayscale").shape == (6, 6, 9, 1)
 
 
-def test_a_file_that_vanished_after_listing_is_named(grey_paths):
-    images = as_images(grey_paths[1])
-    grey_paths[1][2].unlink()
-    with pytest.raises(FileNotFoundError, match=r"grey_2\.png"):
+def test_a_file_that_vanished_after_listing_is_named(gray_paths):
+    images = as_images(gray_paths[1])
+    gray_paths[1][2].unlink()
+    with pytest.raises(FileNotFoundError, match=r"gray_2\.png"):
         images[:]
 
 
@@ -313,9 +313,9 @@ def test_arrays_and_memory_maps_are_passed_on_without_a_copy(tmp_path):
     assert as_images(images) is images
     stored = np.lib.format.open_memmap(tmp_path / "x.npy", mode="w+", shape=(4, 8, 8, 3))
     assert as_images(stored) is stored
-    grey = np.zeros((4, 8, 8))
-    assert as_images(grey).shape == (4, 8, 8, 1)
-    assert np.shares_memory(as_images(grey), grey)
+    gray = np.zeros((4, 8, 8))
+    assert as_images(gray).shape == (4, 8, 8, 1)
+    assert np.shares_memory(as_images(gray), gray)
     assert as_images(images.tolist()).shape == (4, 8, 8, 3)
 
 

@@ -59,7 +59,7 @@ def load_image_folder(
     image_size : tuple of (height, width) or None, default=None
         Size in pixels to resize to. None asks that all images share one size.
     color_mode : {"grayscale", "rgb"} or None, default=None
-        Channels of the images. None means grey if all files are grey, and RGB otherwise.
+        Channels of the images. None means gray if all files are gray, and RGB otherwise.
     as_paths : bool, default=False
         Whether to return file paths in place of decoded images. Estimators and explainers take
         such paths and decode them batch by batch, so the folder need not fit into memory;

@@ -30,7 +30,7 @@ def find_duplicates(X, *, method="exact", threshold=8, verbose=True):
         File paths of shape (n_images,), or images of shape (n_images, height, width) or
         (n_images, height, width, channels). Files may differ in size and format.
     method : {"exact", "perceptual"}, default="exact"
-        "exact" compares pixels, a grey image being the same whether it is stored in one channel
+        "exact" compares pixels, a gray image being the same whether it is stored in one channel
         or three. "perceptual" compares 255-bit hashes, the signs about their median of the 16 x
         16 lowest frequencies [1]_: they change little when an image is compressed again, resized
         or brightened, and much when it is cropped, turned or mirrored.
@@ -230,8 +230,8 @@ def _pixel_digest(image):
 
 
 def _perceptual_hash(image):
-    grey = Image.fromarray(image.mean(axis=-1, dtype=np.float32))
-    small = grey.resize((4 * _SIDE, 4 * _SIDE), Image.Resampling.LANCZOS)
+    gray = Image.fromarray(image.mean(axis=-1, dtype=np.float32))
+    small = gray.resize((4 * _SIDE, 4 * _SIDE), Image.Resampling.LANCZOS)
     # The first coefficient is the mean brightness, which carries no shape.
     waves = dctn(np.asarray(small), norm="ortho")[:_SIDE, :_SIDE].ravel()[1:]
     return waves > np.median(waves)
@@ -266,7 +266,7 @@ def _test_metadata(sides, labels, verbose):
             bar.update()
     properties = {
         "size": [f"{header.height}x{header.width}" for header in headers],
-        "color": ["grey" if header.grey else "color" for header in headers],
+        "color": ["gray" if header.gray else "color" for header in headers],
         "format": [header.format for header in headers],
     }
     rows = {}

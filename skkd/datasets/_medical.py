@@ -43,7 +43,7 @@ def fetch_brain_tumor(
     image_size : tuple of (height, width) or None, default=None
         Size in pixels to resize to. None asks that all images share one size.
     color_mode : {"grayscale", "rgb"} or None, default=None
-        Channels of the images. None means grey if all files are grey, and RGB otherwise.
+        Channels of the images. None means gray if all files are gray, and RGB otherwise.
     as_paths : bool, default=False
         Whether to return file paths in place of decoded images, as `load_image_folder` does.
     random_state : int, default=0
@@ -134,7 +134,7 @@ def fetch_eye_disease(
     image_size : tuple of (height, width) or None, default=None
         Size in pixels to resize to. None asks that all images share one size.
     color_mode : {"grayscale", "rgb"} or None, default=None
-        Channels of the images. None means grey if all files are grey, and RGB otherwise.
+        Channels of the images. None means gray if all files are gray, and RGB otherwise.
     as_paths : bool, default=False
         Whether to return file paths in place of decoded images, as `load_image_folder` does.
     random_state : int, default=0
@@ -229,7 +229,7 @@ def fetch_alzheimer(
     image_size : tuple of (height, width) or None, default=None
         Size in pixels to resize to. None asks that all images share one size.
     color_mode : {"grayscale", "rgb"} or None, default=None
-        Channels of the images. None means grey if all files are grey, and RGB otherwise.
+        Channels of the images. None means gray if all files are gray, and RGB otherwise.
     as_paths : bool, default=False
         Whether to return file paths in place of decoded images, as `load_image_folder` does.
     random_state : int, default=0

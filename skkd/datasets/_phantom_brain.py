@@ -23,7 +23,7 @@ def draw_brain(canvas, label, seed):
     r = norm(u, v)
     folds, ribbon, grain = (canvas.field(rng, *band) for band in ((8, 15), (6, 14), (14, 28)))
 
-    white, grey, fluid = rng.uniform((0.56, 0.38, 0.1), (0.66, 0.48, 0.2)).tolist()
+    white, gray, fluid = rng.uniform((0.56, 0.38, 0.1), (0.66, 0.48, 0.2)).tolist()
     fat, bone = rng.uniform((0.6, 0.05), (0.95, 0.12)).tolist()
     image = mix(0.02, fat, canvas.inside(r - 1))
     image = mix(image, bone, canvas.inside(r - 0.94))
@@ -40,7 +40,7 @@ def draw_brain(canvas, label, seed):
         mouth = side * 0.85, rng.uniform(0.2, 0.3)
         surface = np.maximum(surface, 0.02 - segment(u, v, mouth, tip))
     brain = canvas.inside(surface)
-    image = mix(image, grey, brain)
+    image = mix(image, gray, brain)
     groove = np.maximum(0.06 * np.abs(folds), -0.19 - surface + 0.03 * ribbon)
     depth = np.maximum(surface + 0.07, 0.04 - groove)
     image = mix(image, white, canvas.inside(depth))
@@ -49,7 +49,7 @@ def draw_brain(canvas, label, seed):
     tilt, ventricle, third = rng.uniform((0.3, 0.04, 0.012), (0.7, 0.1, 0.035)).tolist()
     for side in (-1, 1):
         nucleus = ellipse(u, v, (side * 0.22, 0.08), (0.11, 0.15), side * 0.3)
-        image = mix(image, grey, 0.8 * canvas.inside(nucleus))
+        image = mix(image, gray, 0.8 * canvas.inside(nucleus))
         horn = ellipse(u, v, (side * 0.14, -0.13), (ventricle, 0.19), side * tilt)
         image = mix(image, fluid, canvas.inside(horn))
     image = mix(image, fluid, canvas.inside(ellipse(u, v, (0, 0.14), (third, 0.11))))

@@ -36,7 +36,7 @@ def make_brain_phantoms(
     Returns
     -------
     X : ndarray of shape (n_samples, height, width, 3), dtype uint8
-        The slices, grey, with the same values in all three channels, so that networks made for
+        The slices, gray, with the same values in all three channels, so that networks made for
         color photographs take them too.
     y : ndarray of shape (n_samples,)
         Class of each image: "glioma", "meningioma", "no_tumor" or "pituitary".

@@ -36,7 +36,7 @@ Known problems
 - Many more are there several times, saved anew, most of them without a tumor: check_split with
   method="perceptual" names them too.
 - There are no patient numbers: slices of one patient may lie on both sides as well.
-- Whether a file is stored in grey or in color goes with its class, and so does its source.
+- Whether a file is stored in gray or in color goes with its class, and so does its source.
 - Sizes vary as published: set image_size.""",
 )
 EYE_DISEASE = Source(

@@ -42,7 +42,7 @@ class KDClassifier(NetworkClassifier):
         Whom the student learns from; it sees the same raw images, and is left as it is.
 
         - A trained Keras model, or the path of one saved whole. Images are resized and converted
-          between grey and RGB if it needs that.
+          between gray and RGB if it needs that.
         - A scikit-learn or SciKeras classifier, which is cloned and fitted on the same images,
           flattened if it takes tables only, and with their weights (those of `class_weight`
           included) if its fit takes them. Wrap a fitted one in
@@ -86,7 +86,7 @@ class KDClassifier(NetworkClassifier):
     teacher_weights : array-like of shape (n_teachers,), default=None
         Weights of several teachers; None weighs them alike.
     unlabeled_ratio : float, default=None
-        With ``fit(..., X_unlabeled=U)``, unlabelled images for each labelled one in a batch,
+        With ``fit(..., X_unlabeled=U)``, unlabeled images for each labeled one in a batch,
         greater than 0. None keeps the proportion they have altogether.
     memory : str, path, joblib.Memory or None, default=None
         Folder in which Keras models' and functions' outputs are kept, by the content of each
@@ -115,7 +115,7 @@ class KDClassifier(NetworkClassifier):
         Height and width that images are resized to: when files are read, and inside the network
         for arrays of another size. None keeps their size.
     color_mode : {"grayscale", "rgb"} or None, default=None
-        Channels of images read from files. None means grey if all files are grey, RGB otherwise.
+        Channels of images read from files. None means gray if all files are gray, RGB otherwise.
     cache : "memory", path or None, default=None
         Where images of files are kept decoded while fit trains. None decodes them anew in every
         epoch. "memory" decodes them once and keeps them as 8-bit arrays. A folder keeps them in
@@ -331,7 +331,7 @@ class KDClassifier(NetworkClassifier):
         teacher_proba : array-like of shape (n, n_outputs), default=None
             The same as probabilities.
         X_unlabeled : like X, of any length, default=None
-            Images nobody labelled: the student learns from the teacher on them too, by the soft
+            Images nobody labeled: the student learns from the teacher on them too, by the soft
             loss and the hints alone. scikit-learn's searches pass it whole, as long as its length
             differs from X's.
 

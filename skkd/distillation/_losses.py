@@ -18,7 +18,7 @@ def kl(one_hot, teacher_logits, student_logits, temperature, sample_weight):
     Parameters
     ----------
     one_hot : tensor of shape (n, n_classes)
-        The labels; rows of zeros for images nobody labelled. Not used by this loss.
+        The labels; rows of zeros for images nobody labeled. Not used by this loss.
     teacher_logits, student_logits : tensor of shape (n, n_classes)
         Outputs before the softmax.
     temperature : float
@@ -110,7 +110,7 @@ def literal(one_hot, teacher_logits, student_logits, temperature, sample_weight)
     .. math:: - \sum_k softmax(y / T)_k \log softmax(z_t / T)_k
 
     Its gradient is zero, so training reduces to cross-entropy with the labels times alpha. It is
-    here to reproduce the paper, not to distil.
+    here to reproduce the paper, not to distill.
 
     References
     ----------
@@ -142,7 +142,7 @@ class DistillationLoss(keras.losses.Loss):
     """The sum of the hard loss and the soft loss, ``alpha * hard + (1 - alpha) * soft``.
 
     Targets and predictions come side by side in one tensor each, so that plain ``Model.fit``
-    serves: the target holds the class (one-hot; zeros for an image nobody labelled), the
+    serves: the target holds the class (one-hot; zeros for an image nobody labeled), the
     teacher's logits, the image's weight and the teacher's features, if any; the prediction holds
     the student's logits and its features.
 
@@ -246,10 +246,10 @@ def _divergence(log_p, log_q):
 
 
 def _standardize(logits):
-    centred = logits - ops.mean(logits, axis=-1, keepdims=True)
+    centered = logits - ops.mean(logits, axis=-1, keepdims=True)
     # Inside the root, so that the gradient of equal logits is finite.
-    variance = ops.mean(ops.square(centred), axis=-1, keepdims=True)
-    return centred / ops.sqrt(variance + keras.config.epsilon() ** 2)
+    variance = ops.mean(ops.square(centered), axis=-1, keepdims=True)
+    return centered / ops.sqrt(variance + keras.config.epsilon() ** 2)
 
 
 def _target_and_rest(log_p, one_hot):

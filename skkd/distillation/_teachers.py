@@ -183,7 +183,7 @@ class EstimatorTeacher:
             return None
         try:
             return _Hasher("md5").hash(self.estimator)
-        except (pickle.PicklingError, AttributeError, TypeError):
+        except (pickle.PicklingError, AttributeError, TypeError, NotImplementedError):
             # Of what cannot be pickled, such as a lambda, nobody can say whether it is the same.
             return None
 
@@ -223,7 +223,7 @@ class CallableTeacher:
 
     @property
     def identity(self):
-        """What is recognised while it lives, without a fingerprint."""
+        """What is recognized while it lives, without a fingerprint."""
         return self.function
 
     @property
@@ -441,9 +441,9 @@ class _Hasher(NumpyHasher):
     def save(self, obj):
         if isinstance(obj, keras.Model) and getattr(obj, "inputs", None):
             obj = ("keras.Model", _network_fingerprint(obj))
-        elif isinstance(obj, keras.layers.Layer | keras.metrics.Metric):
+        elif isinstance(obj, keras.Layer | keras.Metric | keras.Optimizer):
             values = [keras.ops.convert_to_numpy(variable) for variable in obj.variables]
-            obj = (type(obj).__qualname__, obj.get_config(), values)
+            obj = (type(obj).__qualname__, str(obj.get_config()), values)
         super().save(obj)
 
 

@@ -8,7 +8,7 @@ class FidelityDisplay:
 
     Make one with :meth:`from_estimator` or :meth:`from_report`. The bar is the average over the
     classes, whose own means are dots; the line across its end is a standard deviation over images
-    to either side. The controls, a random map and the inverted ones, are grey.
+    to either side. The controls, a random map and the inverted ones, are gray.
 
     Parameters
     ----------

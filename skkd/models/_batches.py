@@ -23,7 +23,7 @@ class Batches(keras.utils.PyDataset):
     rows : ndarray of int, default=None
         The rows to take from all of these. None takes every one, in order.
     extra_rows : ndarray of int, default=None
-        Rows of a second kind, such as images nobody labelled. Every batch then mixes both kinds,
+        Rows of a second kind, such as images nobody labeled. Every batch then mixes both kinds,
         and an epoch takes each row at least once; the rarer kind comes round again.
     extra_ratio : float, default=None
         Rows of the second kind for each of the first in a batch. None keeps the proportion they
@@ -34,7 +34,7 @@ class Batches(keras.utils.PyDataset):
     augment : callable, default=None
         ``(images, epoch, first) -> images``: draws a view of a batch.
     retarget : callable, default=None
-        ``(images, targets) -> targets``: says what is to be learnt of a view just drawn.
+        ``(images, targets) -> targets``: says what is to be learned of a view just drawn.
     batch_size : int, default=32
         Images in a batch, of both kinds together; the last batch may be smaller.
     seed : int, default=None

@@ -38,7 +38,7 @@ from skkd.models._views import Views
 
 @keras.saving.register_keras_serializable("skkd")
 class Accuracy(keras.metrics.MeanMetricWrapper):
-    """Share of labelled images whose largest logit is their class.
+    """Share of labeled images whose largest logit is their class.
 
     Parameters
     ----------
@@ -153,7 +153,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):
         Height and width that images are resized to: when files are read, and inside the network
         for arrays of another size. None keeps their size.
     color_mode : {"grayscale", "rgb"} or None, default=None
-        Channels of images read from files. None means grey if all files are grey, RGB otherwise.
+        Channels of images read from files. None means gray if all files are gray, RGB otherwise.
     cache : "memory", path or None, default=None
         Where images of files are kept decoded while fit trains. None decodes them anew in every
         epoch. "memory" decodes them once and keeps them as 8-bit arrays. A folder keeps them in

@@ -282,7 +282,7 @@ class TransferNet(BaseEstimator):
             pretrained = True
         else:
             if x.shape[-1] == 1:
-                x = layers.Concatenate(name="grey_to_rgb")([x, x, x])
+                x = layers.Concatenate(name="gray_to_rgb")([x, x, x])
             application = _application(self.backbone)
             x = _preprocess(x, application, self.preprocessing)
             backbone = self._load_backbone(application, x.shape[1:])

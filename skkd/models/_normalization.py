@@ -20,7 +20,7 @@ def mean_and_variance(images, rows, sample_weight, batch_size):
     Returns
     -------
     mean, variance : ndarray of shape (channels,)
-        float64; the variance of a constant channel is 1, so that it is only centred, as
+        float64; the variance of a constant channel is 1, so that it is only centered, as
         scikit-learn's StandardScaler does.
     """
     total, mean, squares = 0.0, 0.0, 0.0

@@ -94,7 +94,7 @@ def test_the_threshold_is_the_number_of_bits_that_may_differ():
     assert as_lists(find_duplicates(X, method="perceptual", threshold=6)) == [[0, 1]]
 
 
-def test_grey_float_images_and_grey_files_are_taken(heads):
+def test_gray_float_images_and_gray_files_are_taken(heads):
     X = heads[0][[0, 1, 0], ..., 0] / 255
     for method in ("exact", "perceptual"):
         assert as_lists(find_duplicates(X, method=method)) == [[0, 2]]
@@ -127,7 +127,7 @@ def test_properties_of_files_that_betray_the_label_are_measured(tmp_path):
     for name in ("cat", "dog"):
         (tmp_path / name).mkdir()
         for i in range(40):
-            # Size tells the class; format is independent of it; all are grey.
+            # Size tells the class; format is independent of it; all are gray.
             side = 8 if name == "cat" else 9
             pixels = rng.randint(0, 256, (side, side)).astype(np.uint8)
             suffix = "png" if i % 2 else "bmp"

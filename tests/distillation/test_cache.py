@@ -138,7 +138,7 @@ def test_a_teacher_that_was_trained_on_is_asked_anew(images, tmp_path):
         assert (before != after).all()
 
 
-def test_a_frozen_classifier_is_recognised_and_one_fitted_here_is_not_kept(digits):
+def test_a_frozen_classifier_is_recognized_and_one_fitted_here_is_not_kept(digits):
     X = digits[0][:40].reshape(40, -1)
     forest = RandomForestClassifier(3, random_state=0).fit(X, digits[1][:40] % 2)
     frozen = EstimatorTeacher(FrozenEstimator(forest), kept=True)
@@ -318,7 +318,7 @@ def test_compiling_a_model_changes_no_fingerprint_even_with_a_loss_keras_cannot_
     assert KerasTeacher(model).fingerprint() == before
 
 
-def test_a_frozen_pipeline_around_a_network_is_recognised_where_its_pickles_differ(
+def test_a_frozen_pipeline_around_a_network_is_recognized_where_its_pickles_differ(
     digits, monkeypatch
 ):
     X, y = digits[0][:40], digits[1][:40] % 2

@@ -87,7 +87,7 @@ def without_softmax(model):
     return keras.Model(model.input, model.get_layer("logits").output)
 
 
-def test_a_projection_is_learnt_where_channels_differ_and_is_no_part_of_the_student(data, teacher):
+def test_a_projection_is_learned_where_channels_differ_and_is_no_part_of_the_student(data, teacher):
     classifier = distilled(data, teacher, hints={"body/seen": "block1_conv"})
     trained = classifier._trainer.model_
     projection = trained.get_layer("hint_projection1")

@@ -133,7 +133,7 @@ def test_kl_sees_a_difference_between_logits_that_are_all_negative(logits):
 
 
 def test_the_size_of_kl_stays_at_high_temperature(logits):
-    # Hinton et al.: as T grows, T^2 KL tends to the mean squared difference of centred logits
+    # Hinton et al.: as T grows, T^2 KL tends to the mean squared difference of centered logits
     # over 2, whatever T is.
     teacher, student = logits.astype(float)
     difference = (teacher - teacher.mean(1, keepdims=True)) - (

@@ -34,7 +34,7 @@ def weights(classifier):
     return np.concatenate([w.ravel() for w in classifier.model_.get_weights()])
 
 
-def test_unlabelled_images_teach_what_the_teacher_says_about_them(digits, teacher):
+def test_unlabeled_images_teach_what_the_teacher_says_about_them(digits, teacher):
     X, y = digits
     few = X[:20], y[:20] % 3
     common = {"alpha": 0.1, "learning_rate": 0.01}
@@ -44,12 +44,12 @@ def test_unlabelled_images_teach_what_the_teacher_says_about_them(digits, teache
     assert agreement[1] > agreement[0] + 0.02
 
 
-def test_the_labels_of_unlabelled_images_do_not_exist(data, teacher):
+def test_the_labels_of_unlabeled_images_do_not_exist(data, teacher):
     X, y = data
-    labelled = (X[:24], y[:24])
-    student = distilled(labelled, teacher, {"X_unlabeled": X[24:]}, alpha=0.0, batch_size=48)
-    all_labelled = distilled((X, y), teacher, alpha=0.0, batch_size=48)
-    assert student.history_["loss"][0] == pytest.approx(all_labelled.history_["loss"][0], rel=0.2)
+    labeled = (X[:24], y[:24])
+    student = distilled(labeled, teacher, {"X_unlabeled": X[24:]}, alpha=0.0, batch_size=48)
+    all_labeled = distilled((X, y), teacher, alpha=0.0, batch_size=48)
+    assert student.history_["loss"][0] == pytest.approx(all_labeled.history_["loss"][0], rel=0.2)
     assert 0 <= student.history_["accuracy"][-1] <= 1
 
 
@@ -72,7 +72,7 @@ def test_batches_mix_both_kinds_by_the_ratio_and_show_every_row(ratio, n_extra, 
     assert set(np.concatenate(seen)) == set(images.ravel())
 
 
-def test_unlabelled_images_pass_through_a_grid_search_whole(data, teacher):
+def test_unlabeled_images_pass_through_a_grid_search_whole(data, teacher):
     from sklearn.model_selection import GridSearchCV
 
     X, y = data

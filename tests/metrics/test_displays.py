@@ -57,7 +57,7 @@ def test_explainers_are_timed_and_drawn_on_the_axes_given():
     assert display.bars_[0].get_width() == display.met[0] > 0
 
 
-def test_fidelity_bars_show_averages_spread_classes_and_grey_controls(patch):
+def test_fidelity_bars_show_averages_spread_classes_and_gray_controls(patch):
     classifier, images, _, maps = patch
     y = np.where(np.arange(20) < 7, "clear", "ill")
     report = fidelity_report(classifier, images, y, {"a": maps, "b": -maps}, random_state=0)
@@ -70,8 +70,8 @@ def test_fidelity_bars_show_averages_spread_classes_and_grey_controls(patch):
     points = display.dots_.get_offsets()
     np.testing.assert_allclose(points[:, 0], report[["clear", "ill"]].to_numpy().ravel())
     np.testing.assert_array_equal(points[:, 1], np.repeat(np.arange(5), 2))
-    greys = [len(set(bar.get_facecolor()[:3])) == 1 for bar in display.bars_]
-    assert greys == [False, False, True, True, True]
+    grays = [len(set(bar.get_facecolor()[:3])) == 1 for bar in display.bars_]
+    assert grays == [False, False, True, True, True]
     assert display.random_line_.get_xdata()[0] == report.loc["random", "average"]
     assert "confidence after perturbation / before" in display.ax_.get_xlabel()
     assert [t.get_text() for t in display.ax_.get_yticklabels()] == report.index.tolist()

@@ -65,7 +65,7 @@ def test_a_constant_map_keeps_half_of_every_pixel_or_a_random_fraction_of_them(i
     assert first.mean(axis=(1, 2)).tolist() == [0.5] * 3
     np.testing.assert_array_equal(first, again)
     assert (first != other).any()
-    # No part of the image is favoured: of 96 pixels in a half about 48 go.
+    # No part of the image is favored: of 96 pixels in a half about 48 go.
     assert abs(int(first[0, :8].sum()) - 48) < 20
 
 
@@ -192,7 +192,7 @@ def test_signed_maps_are_summed_over_channels_and_of_layers_the_last_is_taken(im
         ({"mask": "top", "fraction": 0.0}, r"fraction must be in \(0, 1\] .*; got 0.0"),
         ({"mask": "top", "fraction": 1.3}, r"fraction must be in \(0, 1\] .*; got 1.3"),
         ({"fraction": 0.3}, "fraction=0.3 has no effect with mask='soft'; set mask='top'"),
-        ({"baseline": "grey"}, r"baseline must be one of .*'road'\] or a function; got 'grey'"),
+        ({"baseline": "gray"}, r"baseline must be one of .*'road'\] or a function; got 'gray'"),
         ({"baseline": lambda x: x[:1]}, r"shape it is given; got \(1, 16, 12, 3\) for \(3,"),
         ({"layer": 5}, None),
     ],

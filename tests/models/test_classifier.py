@@ -227,7 +227,7 @@ def test_batches_show_every_row_once_in_an_order_of_seed_and_epoch_alone():
     np.testing.assert_array_equal(resumed[0][0].ravel(), second[:4])
 
 
-def test_grey_and_boolean_images_without_a_channel_axis_are_taken(digits):
+def test_gray_and_boolean_images_without_a_channel_axis_are_taken(digits):
     X, y = digits[0][:30, ..., 0] > 8, digits[1][:30]
     classifier = NetworkClassifier(FiveBlockCNN(filters=(4,)), epochs=1).fit(X, y)
     assert classifier.model_.input_shape == (None, 8, 8, 1)

@@ -103,7 +103,7 @@ def test_preprocessing_is_what_keras_applications_documents(name, module, rng):
     np.testing.assert_allclose(model(images), documented, atol=1e-4)
 
 
-def test_a_grey_image_of_another_size_reaches_a_named_backbone_as_it_wants_it():
+def test_a_gray_image_of_another_size_reaches_a_named_backbone_as_it_wants_it():
     network = TransferNet("mobilenetv2", weights=None, image_size=(32, 32))
     assert network.build((20, 24, 1), 3)(np.zeros((1, 20, 24, 1))).shape == (1, 3)
 

@@ -61,7 +61,7 @@ def test_paths_train_to_the_weights_of_the_array_however_they_are_kept(
 
 
 @pytest.mark.parametrize("cache", [None, "memory"])
-def test_a_student_learns_the_same_from_labelled_and_unlabelled_paths(cache, fit, paths, pixels):
+def test_a_student_learns_the_same_from_labeled_and_unlabeled_paths(cache, fit, paths, pixels):
     fits = [
         fit(
             images,
