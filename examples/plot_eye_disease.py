@@ -116,9 +116,7 @@ for name in ("student", "student without views"):
 
 # %%
 # Read the table with care. It is of one seed and a few hundred photographs: a few hundredths
-# between the two students may come out the other way with the next seed. Views help where a
-# network would learn its images by heart; where it has not learned them yet they cost it epochs.
-# The log loss, in which confident errors weigh most, is the first to tell. To settle it, repeat the
+# between the two students may come out the other way with the next seed. To settle it, repeat the
 # training over seeds, or over folds as :ref:`sphx_glr_auto_examples_plot_grid_search.py` does.
 #
 # Where they look
