@@ -8,5 +8,6 @@ _module = importlib.import_module(f"skkd._backend.{keras.backend.backend()}")
 gradient = _module.gradient
 on_one_device = _module.on_one_device
 traced = _module.traced
+without_advice = _module.without_advice
 
-__all__ = ["gradient", "on_one_device", "traced"]
+__all__ = ["gradient", "on_one_device", "traced", "without_advice"]

@@ -1,5 +1,8 @@
 """Gradients and training with TensorFlow."""
 
+import contextlib
+import logging
+
 import tensorflow as tf
 
 
@@ -21,7 +24,8 @@ def traced(function, model):
     graph = tf.function(function, autograph=False, reduce_retracing=True)
 
     def compiled(*arrays):
-        return tuple(tensor.numpy() for tensor in graph(*arrays))
+        with without_advice():
+            return tuple(tensor.numpy() for tensor in graph(*arrays))
 
     return compiled
 
@@ -48,6 +52,24 @@ def gradient(function, inputs):
         scalar, results = function(inputs)
     zero = tf.UnconnectedGradients.ZERO
     return tape.gradient(scalar, inputs, unconnected_gradients=zero), results
+
+
+@contextlib.contextmanager
+def without_advice():
+    """Keep back TensorFlow's advice not to trace many functions, which every network needs.
+
+    Whoever trains the candidates of a search would read it again and again, and could do nothing.
+    """
+    logger = logging.getLogger("tensorflow")
+    logger.addFilter(_is_no_advice)
+    try:
+        yield
+    finally:
+        logger.removeFilter(_is_no_advice)
+
+
+def _is_no_advice(record):
+    return "triggered tf.function retracing" not in record.getMessage()
 
 
 def on_one_device(optimizer):

@@ -25,7 +25,8 @@ from skkd.distillation._teachers import (
     log_of,
     match_classes,
 )
-from skkd.models._classifier import Lessons, NetworkClassifier
+from skkd.models._classifier import NetworkClassifier
+from skkd.models._lessons import Lessons
 
 
 class KDClassifier(NetworkClassifier):

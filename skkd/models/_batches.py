@@ -7,6 +7,8 @@ import threading
 import keras
 import numpy as np
 
+from skkd._backend import without_advice
+
 
 class Batches(keras.utils.PyDataset):
     """Batches of images, with targets and weights when there are any.
@@ -174,5 +176,5 @@ def predict_batches(model, batches):
     outputs : ndarray of shape (n, ...)
         One row an image, in the batches' order.
     """
-    with naming_files(batches):
+    with naming_files(batches), without_advice():
         return model.predict(batches, verbose=0)

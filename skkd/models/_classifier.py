@@ -3,7 +3,7 @@
 import contextlib
 import re
 from copy import deepcopy
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from numbers import Integral, Real
 from os import PathLike
@@ -24,100 +24,17 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
-from skkd._backend import on_one_device
+from skkd._backend import on_one_device, without_advice
 from skkd._decoded import keep_decoded
-from skkd._images import ImagePaths, JoinedImages, StoredImages, as_images
+from skkd._images import ImagePaths, StoredImages, as_images
 from skkd._scikeras import NetworkTrainer
 from skkd.models._batches import Batches, naming_files, predict_batches
 from skkd.models._checkpoint import Checkpoint, content_digest
 from skkd.models._layers import probability_model
+from skkd.models._lessons import Accuracy, Lessons
 from skkd.models._networks import ScratchNetwork, as_network, build_logits
 from skkd.models._normalization import mean_and_variance
 from skkd.models._views import Views
-
-
-@keras.saving.register_keras_serializable("skkd")
-class Accuracy(keras.metrics.MeanMetricWrapper):
-    """Share of labeled images whose largest logit is their class.
-
-    Parameters
-    ----------
-    n_classes : int
-        The first columns of target and prediction, one for each class; more may follow. A row of
-        zeros is an image without a label, which does not count.
-    name : str, default="accuracy"
-        Name of the metric.
-    """
-
-    def __init__(self, n_classes, name="accuracy", dtype=None):
-        super().__init__(keras.metrics.categorical_accuracy, name=name, dtype=dtype)
-        self.n_classes = n_classes
-
-    def update_state(self, y_true, y_pred, sample_weight=None):
-        """Take in a batch."""
-        y_true, y_pred = y_true[:, : self.n_classes], y_pred[:, : self.n_classes]
-        super().update_state(y_true, y_pred, sample_weight=keras.ops.sum(y_true, axis=-1))
-
-    def get_config(self):
-        """Return what ``from_config`` needs."""
-        return {"n_classes": self.n_classes, "name": self.name, "dtype": self.dtype}
-
-    @classmethod
-    def from_config(cls, config):
-        """Make the metric again."""
-        return cls(**config)
-
-
-@dataclass
-class Lessons:
-    """What a network is trained on, and how.
-
-    Attributes
-    ----------
-    images : array-like of shape (n, ...)
-        Images or rows of a table.
-    targets : ndarray of shape (n, n_targets), float32
-        The labels, one-hot, and after them whatever else the loss looks at.
-    sample_weight : ndarray of shape (n,), float32
-        Weights in the loss.
-    loss : keras.losses.Loss
-        Compares the network's output with the targets.
-    network : callable or None
-        Makes the network that is trained, where there is none yet.
-    mixing : dict
-        Options of the training batches.
-    """
-
-    images: object
-    targets: np.ndarray
-    sample_weight: np.ndarray
-    loss: keras.losses.Loss
-    network: object
-    mixing: dict = field(default_factory=dict)
-
-    def with_views(self, views, targets=None):
-        """Add augmented views after the images, with targets of their own or the images'."""
-        n_views = len(views) // len(self.images)
-        if targets is None:
-            targets = np.tile(self.targets, (n_views, 1))
-        return replace(
-            self,
-            images=JoinedImages(self.images, views),
-            targets=np.concatenate([self.targets, targets]),
-            sample_weight=np.tile(self.sample_weight, 1 + n_views),
-            mixing={**self.mixing, "n_views": n_views},
-        )
-
-    def batches(self, rows, batch_size, **options):
-        """Return some rows as batches."""
-        return Batches(
-            self.images,
-            self.targets,
-            self.sample_weight,
-            rows=rows,
-            batch_size=batch_size,
-            **options,
-        )
 
 
 class NetworkClassifier(ClassifierMixin, BaseEstimator):
@@ -459,7 +376,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):
         batches = lessons.batches(rows, self.batch_size, seed=seed, **lessons.mixing)
         validation = None if held_out is None else lessons.batches(held_out, self.batch_size)
         scope = self.distribution.scope() if self.distribution else contextlib.nullcontext()
-        with scope, naming_files(batches, validation):
+        with scope, naming_files(batches, validation), without_advice():
             if again:
                 changed = self.learning_rate != self._learning_rate
                 self._trainer.follow(lessons.loss, self.learning_rate if changed else None)

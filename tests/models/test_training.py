@@ -1,5 +1,6 @@
 import contextlib
 import gc
+import logging
 import subprocess
 import sys
 
@@ -196,3 +197,21 @@ def test_a_fit_leaves_no_graph_of_its_training_behind(data):
 
     # Some are made once for the process, in the first fit.
     assert fit() == fit()
+
+
+def test_many_fits_are_not_advised_to_trace_less(data):
+    told = []
+    handler = logging.Handler()
+    handler.emit = lambda record: told.append(record.getMessage())
+    logger = logging.getLogger("tensorflow")
+    filters, level = list(logger.filters), logger.level
+    logger.addHandler(handler)
+    logger.setLevel("WARNING")
+    try:
+        for _ in range(7):
+            NetworkClassifier(FiveBlockCNN(filters=(2,)), epochs=1).fit(*data).predict(data[0])
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)
+    assert [text for text in told if "retracing" in text] == []
+    assert logger.filters == filters
