@@ -88,7 +88,7 @@ for name, parameters in methods.items():
             student=student,
             learning_rate=5e-3,
             batch_size=50 if more else 20,
-            epochs=25,
+            epochs=20,
             random_state=seed,
         ).fit(X_labeled, y_labeled, X_unlabeled=X_unlabeled if more else None)
         scores[name].append(classifier.score(X_test, y_test))
