@@ -71,6 +71,7 @@ sphinx_gallery_conf = {
     "backreferences_dir": "generated/backreferences",
     "doc_module": ("skkd",),
     "capture_repr": (),
+    "remove_config_comments": True,
     "download_all_examples": False,
     "show_signature": False,
     "reference_url": {"skkd": None},

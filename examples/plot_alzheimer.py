@@ -13,8 +13,6 @@ names, or in ``skkd_data`` in the home folder; otherwise they are synthetic ones
 with classes as unequal.
 """
 
-# sphinx_gallery_thumbnail_number = -1
-
 # %%
 # Images
 # ------
@@ -152,3 +150,5 @@ display = explanation.plot(size=1.6)
 # In a row, places that speak for one class speak against others. The specks scattered over the rest
 # of the slice are also part of what this student goes by: worth knowing before anybody takes its
 # accuracy for insight.
+
+# sphinx_gallery_thumbnail_number = -1

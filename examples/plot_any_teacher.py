@@ -8,8 +8,6 @@ as tables of 64 numbers, teach a small convolutional network that has a hundred 
 its own. How much do they help, and is it more than what another seed does?
 """
 
-# sphinx_gallery_thumbnail_number = -1
-
 # %%
 # Three parts
 # -----------
@@ -130,3 +128,5 @@ ax.grid(axis="x", alpha=0.4)
 ax.margins(y=0.12)
 ax.invert_yaxis()
 figure.legend(loc="outside upper center", ncols=3, frameon=False)
+
+# sphinx_gallery_thumbnail_number = -1

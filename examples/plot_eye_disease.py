@@ -12,8 +12,6 @@ The photographs are real where the eye disease set lies in the folder that the e
 same four classes.
 """
 
-# sphinx_gallery_thumbnail_number = -1
-
 # %%
 # Images
 # ------
@@ -156,3 +154,5 @@ for ax, name in zip(display.axes_[0, 1:], ["teacher", "student"], strict=True):
 # A student that is right as often as its teacher may decide by something else. Where both maps lie
 # on the rim of the picture, or on the black around it, ask what the camera left there before
 # believing either.
+
+# sphinx_gallery_thumbnail_number = -1

@@ -9,8 +9,6 @@ and by how faithful their feature maps are, asks the teacher about each image on
 which of its differences mean anything.
 """
 
-# sphinx_gallery_thumbnail_number = -1
-
 # %%
 # Three parts
 # -----------
@@ -69,9 +67,6 @@ def teacher(images):
 # in the true class is left; ``clip=True`` counts no image as more than 1, ``eps=0`` leaves none
 # out. ``refit`` says by which score the best student is chosen. The grid is that of the KD-FMV
 # paper.
-#
-# Each student is a network of its own, for which TensorFlow compiles its functions anew; it may
-# warn of that, and the warning may be ignored.
 
 from sklearn.model_selection import GridSearchCV, StratifiedKFold
 
@@ -185,3 +180,5 @@ figure, axes = plt.subplots(1, 2, figsize=(9.5, 3), layout="constrained")
 for ax, score in zip(axes, ("accuracy", "fidelity"), strict=True):
     DistillationGridDisplay.from_search(search, score=score, ax=ax)
     ax.set_title(f"{score}, mean of {search.n_splits_} folds")
+
+# sphinx_gallery_thumbnail_number = -1
