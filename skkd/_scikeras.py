@@ -6,6 +6,8 @@ import warnings
 import keras
 import numpy as np
 
+from skkd._backend import put_back_weights
+
 
 @contextlib.contextmanager
 def _keras_left_as_it_is():
@@ -112,14 +114,7 @@ class NetworkTrainer(BaseWrapper):
         first_epoch = self.current_epoch
         batches.start(first_epoch)
         try:
-            self.fit(
-                batches,
-                None,
-                epochs=last_epoch - first_epoch,
-                initial_epoch=first_epoch,
-                validation_data=validation_batches,
-                shuffle=False,
-            )
+            self._fit_batches(batches, validation_batches, first_epoch, last_epoch)
         except KeyboardInterrupt:
             checkpoint = None
             if getattr(getattr(self, "model_", None), "history", None) is None:
@@ -155,6 +150,19 @@ class NetworkTrainer(BaseWrapper):
             # Compiled functions are kept where nothing has changed.
             return
         model.compile(optimizer=model.optimizer, loss=loss, metrics=self.metrics)
+
+    def _fit_batches(self, batches, validation_batches, first_epoch, last_epoch):
+        try:
+            self.fit(
+                batches,
+                None,
+                epochs=last_epoch - first_epoch,
+                initial_epoch=first_epoch,
+                validation_data=validation_batches,
+                shuffle=False,
+            )
+        finally:
+            put_back_weights(getattr(self, "model_", None))
 
     def _go_back_to(self, checkpoint):
         if not self.initialized_:

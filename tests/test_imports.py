@@ -10,7 +10,7 @@ MAY_IMPORT = {
     "_dicom": set(),
     "_images": {"_dicom"},
     "_decoded": {"_images"},
-    "_scikeras": set(),
+    "_scikeras": {"_backend"},
     "_backend": set(),
     "datasets": {"_images"},
     "models": {"_images", "_decoded", "_scikeras", "_backend"},

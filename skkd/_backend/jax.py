@@ -69,3 +69,17 @@ def on_one_device(optimizer):
     optimizer : keras.optimizers.Optimizer
         Not used yet.
     """
+
+
+def put_back_weights(model):
+    """Give a model its weights back where it was interrupted.
+
+    While it trains or predicts, Keras takes them out of it and hands them through JAX.
+
+    Parameters
+    ----------
+    model : keras.Model or None
+        Just trained or asked for predictions, to the end or not.
+    """
+    if model is not None:
+        model.jax_state_sync()

@@ -85,3 +85,13 @@ def on_one_device(optimizer):
     """
     if tf.distribute.get_strategy().num_replicas_in_sync == 1:
         optimizer._all_reduce_sum_gradients = list
+
+
+def put_back_weights(model):
+    """Leave a model as it is: here its weights stay in it.
+
+    Parameters
+    ----------
+    model : keras.Model or None
+        Just trained or asked for predictions, to the end or not.
+    """

@@ -67,3 +67,13 @@ def on_one_device(optimizer):
     optimizer : keras.optimizers.Optimizer
         Not used yet.
     """
+
+
+def put_back_weights(model):
+    """Leave a model as it is: here its weights stay in it.
+
+    Parameters
+    ----------
+    model : keras.Model or None
+        Just trained or asked for predictions, to the end or not.
+    """

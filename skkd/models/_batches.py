@@ -7,7 +7,7 @@ import threading
 import keras
 import numpy as np
 
-from skkd._backend import without_advice
+from skkd._backend import put_back_weights, without_advice
 
 
 class Batches(keras.utils.PyDataset):
@@ -177,4 +177,7 @@ def predict_batches(model, batches):
         One row an image, in the batches' order.
     """
     with naming_files(batches), without_advice():
-        return model.predict(batches, verbose=0)
+        try:
+            return model.predict(batches, verbose=0)
+        finally:
+            put_back_weights(model)

@@ -147,8 +147,11 @@ def test_bad_hints_are_named(data, teacher, params, message):
 def test_a_file_that_hints_cannot_read_is_named(teacher, partly_broken_files):
     student = STUDENT.build((8, 8, 1), 3)
     hints = Hints({"body/seen": "block1_conv"}, "mse", teacher, student)
+    before = teacher.get_weights()
     with pytest.raises(ValueError, match=r"19\.png is not a readable image"):
         hints.targets(partly_broken_files, batch_size=2)
+    for weights, kept in zip(teacher.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(weights, kept)
 
 
 def test_a_hinted_student_is_what_it_was_fitted_as_whatever_hints_is_set_to(data, teacher):
