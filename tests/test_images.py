@@ -233,6 +233,35 @@ def test_dicom_without_a_window_spans_its_values_and_monochrome1_is_inverted(tmp
     np.testing.assert_array_equal(read_image(path)[..., 0], [[255, 128, 0]])
 
 
+def test_a_dicom_element_without_a_value_counts_as_absent(tmp_path):
+    values = np.array([[-10, 0, 10]], np.int16)
+    path = dicom(
+        tmp_path / "a.dcm",
+        values,
+        **dict.fromkeys(("WindowCenter", "WindowWidth", "RescaleSlope", "RescaleIntercept")),
+        NumberOfFrames=None,
+    )
+    np.testing.assert_array_equal(read_image(path)[..., 0], [[0, 128, 255]])
+    path = dicom(tmp_path / "b.dcm", values, WindowCenter=7)
+    np.testing.assert_array_equal(read_image(path)[..., 0], [[0, 128, 255]])
+    window = {"WindowCenter": 0.5, "WindowWidth": 41}
+    unnamed = dicom(tmp_path / "c.dcm", values, **window, VOILUTFunction="")
+    linear = dicom(tmp_path / "d.dcm", values, **window)
+    np.testing.assert_array_equal(read_image(unnamed), read_image(linear))
+
+
+@pytest.mark.parametrize("function", ["LINEAR", "LINEAR_EXACT", "SIGMOID"])
+@pytest.mark.parametrize("width", [0, 1e-3, 1])
+def test_a_dicom_window_too_narrow_for_gray_cuts_at_its_center(tmp_path, function, width):
+    values = np.array([[-3000, -100, 100, 3000]], np.int16)
+    center = 0.5 if function == "LINEAR" else 0
+    window = {"WindowCenter": center, "WindowWidth": width, "VOILUTFunction": function}
+    path = dicom(tmp_path / "a.dcm", values, **window)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        np.testing.assert_array_equal(read_image(path)[..., 0], [[0, 0, 255, 255]])
+
+
 def test_color_dicom_is_read_and_many_frames_are_refused(tmp_path):
     pixels = np.arange(24, dtype=np.uint8).reshape(2, 4, 3)
     path = dicom(tmp_path / "color.dcm", pixels)
