@@ -407,6 +407,19 @@ def test_one_path_no_paths_and_ragged_images_are_refused(tmp_path):
         as_images([np.zeros((2, 3)), np.zeros((3, 2))])
 
 
+@pytest.mark.parametrize("missing", [None, np.nan])
+def test_a_missing_path_among_others_is_named_by_its_row(missing):
+    X = pd.Series(["a.png", missing, "b.png"], dtype=object)
+    with pytest.raises(ValueError, match=rf"only file paths; got {missing} in row 1, and 1 such"):
+        as_images(X)
+
+
+@pytest.mark.parametrize("X", [[], np.array([], dtype=str), pd.Series([], dtype=object)])
+def test_an_empty_list_is_told_that_it_is_empty(X):
+    with pytest.raises(ValueError, match="no file paths or images; at least one is needed"):
+        as_images(X)
+
+
 def test_reading_leaves_no_warning_and_no_open_file(color):
     with warnings.catch_warnings():
         warnings.simplefilter("error")

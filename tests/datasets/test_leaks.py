@@ -1,4 +1,5 @@
 import io
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -45,6 +46,12 @@ def test_files_of_one_picture_in_other_formats_and_channels_are_exact_duplicates
     Image.fromarray(X[1]).save(paths[3])
     assert as_lists(find_duplicates(paths)) == [[0, 1, 2]]
     assert as_lists(find_duplicates(np.array(paths, dtype=str))) == [[0, 1, 2]]
+
+
+@pytest.mark.parametrize("kind", [str, Path])
+def test_a_single_path_is_refused_as_no_list_of_paths(tmp_path, kind):
+    with pytest.raises(ValueError, match="got the single path"):
+        find_duplicates(kind(tmp_path))
 
 
 def jpeg(image):
