@@ -19,6 +19,7 @@ from tqdm.auto import tqdm
 from skkd._images import as_images, holds_paths, read_header, read_image
 
 _SIDE = 16
+_BATCH = 256
 
 
 def find_duplicates(X, *, method="exact", threshold=8, verbose=True):
@@ -202,20 +203,25 @@ def _side(name, side):
 
 
 def _fingerprints(X, method, verbose):
-    if holds_paths(X):
-        items, read = X, read_image
-    else:
-        images = as_images(X)
-        if len(images.shape) != 4:
-            raise ValueError(f"X must be file paths or images; got a table of shape {images.shape}")
-        items, read = range(len(images)), images.__getitem__
     fingerprint = _pixel_digest if method == "exact" else _perceptual_hash
-    bar = tqdm(total=len(items), desc="Comparing images", delay=1, disable=not verbose)
+    if holds_paths(X):
+        # One file at a time: they may differ in size.
+        batches, read = [X], lambda path: fingerprint(read_image(path))
+    else:
+        X, read = as_images(X), fingerprint
+        if len(X.shape) != 4:
+            raise ValueError(f"X must be file paths or images; got a table of shape {X.shape}")
+        # Stores are read by one thread, as not all stand more, and many rows at a time, as they
+        # may unpack as many for each read.
+        starts = range(0, len(X), _BATCH)
+        batches = (np.asarray(X[start : start + _BATCH]) for start in starts)
+    bar = tqdm(total=len(X), desc="Comparing images", delay=1, disable=not verbose)
+    prints = []
     with bar, ThreadPoolExecutor() as pool:
-        prints = []
-        for found in pool.map(lambda item: fingerprint(np.asarray(read(item))), items):
-            prints.append(found)
-            bar.update()
+        for batch in batches:
+            for found in pool.map(read, batch):
+                prints.append(found)
+                bar.update()
     return np.array(prints)
 
 

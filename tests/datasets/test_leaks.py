@@ -1,4 +1,5 @@
 import io
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -82,6 +83,21 @@ def test_perceptual_hashes_survive_what_resaving_does_and_keep_patients_apart(ma
     # Mirrored and turned pictures are other pictures.
     moved = [X[0], X[0][:, ::-1], X[0].transpose(1, 0, 2)]
     assert find_duplicates(np.array(moved), method="perceptual") == []
+
+
+def test_a_store_is_read_many_rows_at_a_time_by_one_thread(heads):
+    class Store:
+        shape = heads[0].shape
+        dtype = heads[0].dtype
+        reads = []
+
+        def __getitem__(self, rows):
+            self.reads.append(threading.get_ident())
+            return heads[0][rows]
+
+    assert find_duplicates(Store()) == []
+    assert set(Store.reads) == {threading.get_ident()}
+    assert len(Store.reads) < len(heads[0]) / 2
 
 
 def test_the_threshold_is_the_number_of_bits_that_may_differ():
