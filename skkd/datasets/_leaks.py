@@ -32,9 +32,10 @@ def find_duplicates(X, *, method="exact", threshold=8, verbose=True):
         (n_images, height, width, channels). Files may differ in size and format.
     method : {"exact", "perceptual"}, default="exact"
         "exact" compares pixels, a gray image being the same whether it is stored in one channel
-        or three. "perceptual" compares 255-bit hashes, the signs about their median of the 16 x
-        16 lowest frequencies [1]_: they change little when an image is compressed again, resized
-        or brightened, and much when it is cropped, turned or mirrored.
+        or three, and whole numbers from 0 to 255 in whatever type. "perceptual" compares 255-bit
+        hashes, the signs about their median of the 16 x 16 lowest frequencies [1]_: they change
+        little when an image is compressed again, resized or brightened, and much when it is
+        cropped, turned or mirrored.
     threshold : float, default=8
         Largest number of differing bits, in [0, 255], for two images to count as nearly the
         same; for "perceptual" only. Images are grouped through one another: the first and the
@@ -232,6 +233,11 @@ def _digest(content):
 def _pixel_digest(image):
     if (image == image[..., :1]).all():
         image = image[..., :1]
+    # Files are read as bytes; an array that holds the same values in another type is the same.
+    with np.errstate(invalid="ignore"):
+        values = image.astype(np.uint8)
+    if (values == image).all():
+        image = values
     return _digest(f"{image.dtype}{image.shape}".encode() + image.tobytes())
 
 

@@ -1,5 +1,6 @@
 import io
 import threading
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -53,6 +54,21 @@ def test_files_of_one_picture_in_other_formats_and_channels_are_exact_duplicates
 def test_a_single_path_is_refused_as_no_list_of_paths(tmp_path, kind):
     with pytest.raises(ValueError, match="got the single path"):
         find_duplicates(kind(tmp_path))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int64, np.uint16])
+def test_arrays_of_any_type_are_compared_with_files_by_their_values(tmp_path, heads, dtype):
+    X, y = heads
+    for i in range(2):
+        Image.fromarray(X[i]).save(tmp_path / f"{i}.png")
+    files = [tmp_path / "0.png", tmp_path / "1.png"], y[:2]
+    assert check_split((X[:4].astype(dtype), y[:4]), files).shared.train.tolist() == [0, 1]
+    # What bytes cannot hold is another image, without a warning of the cast to them.
+    others = X[:2].astype(np.float64)
+    others[0, 0, 0], others[1, 0, 0] = 256 + others[0, 0, 0], np.nan
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert len(check_split((others, y[:2]), files).shared) == 0
 
 
 def jpeg(image):
