@@ -79,6 +79,8 @@ def _check_options(image_size, color_mode):
 
 
 def _open(path, reader):
+    # A str of NumPy would stand in errors as np.str_('...').
+    path = str(os.fsdecode(path))
     with open(path, "rb") as file:
         try:
             return reader(file)

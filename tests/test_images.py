@@ -162,6 +162,15 @@ def test_a_missing_file_and_a_folder_are_os_errors_with_their_path(tmp_path):
         read_image(tmp_path)
 
 
+def test_errors_show_paths_of_arrays_as_plain_text(tmp_path):
+    gone, text = np.array([str(tmp_path / "gone.png"), str(tmp_path / "text.png")])
+    (tmp_path / "text.png").write_text("no image")
+    for path, error in ((gone, FileNotFoundError), (text, ValueError)):
+        with pytest.raises(error, match=Path(path).name) as caught:
+            read_image(path)
+        assert "np.str_" not in str(caught.value)
+
+
 def test_a_decompression_bomb_is_refused_with_its_path_and_the_way_out(tmp_path):
     # A 20,000 x 20,000 one-bit PNG is a few dozen kB; the header alone decides.
     Image.new("1", (20000, 20000)).save(tmp_path / "bomb.png")
