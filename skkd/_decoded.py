@@ -1,6 +1,8 @@
 """Images of files, kept decoded between epochs."""
 
 import hashlib
+import io
+import math
 import os
 import uuid
 from pathlib import Path
@@ -67,7 +69,7 @@ def keep_decoded(images, cache, *, verbose=False):
             f'cache must be None, "memory" or a folder to write to; got {folder}: {error}'
         ) from error
     path = folder / f"skkd-images-{_fingerprint(images)}.npy"
-    if not _is_whole(path, images.shape):
+    if not _is_whole(path, images):
         _write(images, path, verbose)
     return DecodedFile(path)
 
@@ -117,21 +119,31 @@ def _fingerprint(images):
     return digest.hexdigest()
 
 
-def _is_whole(path, shape):
+def _header(images):
+    header = io.BytesIO()
+    layout = {"descr": images.dtype.str, "fortran_order": False, "shape": images.shape}
+    np.lib.format.write_array_header_1_0(header, layout)
+    return header.getvalue()
+
+
+def _is_whole(path, images):
+    # Compared and not parsed: a damaged header may fail in any way, or be read as another array.
+    header = _header(images)
+    size = len(header) + math.prod(images.shape) * images.dtype.itemsize
     try:
-        return np.load(path, mmap_mode="r").shape == shape
-    except (OSError, ValueError, EOFError):
+        with open(path, "rb") as file:
+            return os.fstat(file.fileno()).st_size == size and file.read(len(header)) == header
+    except OSError:
         return False
 
 
 def _write(images, path, verbose):
     # Other processes see the whole file or none; if two write it, the last one's stays.
     part = path.with_name(f"{path.stem}-{uuid.uuid4().hex}.part")
-    header = {"descr": images.dtype.str, "fortran_order": False, "shape": images.shape}
     try:
         # Written, not mapped: a full disk is then an error and not the end of the process.
         with open(part, "xb") as file:
-            np.lib.format.write_array_header_1_0(file, header)
+            file.write(_header(images))
             for rows in _chunks(images, verbose):
                 file.write(images[rows].data)
         os.replace(part, path)

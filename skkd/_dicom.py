@@ -2,6 +2,17 @@
 
 import numpy as np
 from PIL import Image
+from scipy.special import expit
+
+# Scanners write these without a value too, which says as much as leaving them out.
+_OPTIONAL = (
+    "NumberOfFrames",
+    "RescaleIntercept",
+    "RescaleSlope",
+    "VOILUTFunction",
+    "WindowCenter",
+    "WindowWidth",
+)
 
 
 def is_dicom(file):
@@ -36,6 +47,9 @@ def decode_dicom(file):
     import pydicom.pixels
 
     header = pydicom.dcmread(file)
+    for name in _OPTIONAL:
+        if name in header and header[name].is_empty:
+            del header[name]
     if int(header.get("NumberOfFrames", 1)) > 1:
         raise ValueError(f"it holds {header.NumberOfFrames} frames; save one image a file")
     if header.PhotometricInterpretation == "PALETTE COLOR":
@@ -54,15 +68,17 @@ def decode_dicom(file):
 
 def _window(values, header):
     """Map values to [0, 1] as PS3.3 C.11.2.1.2 and C.11.2.1.3 of the DICOM standard say."""
-    if "WindowCenter" not in header:
+    if "WindowCenter" not in header or "WindowWidth" not in header:
         low, high = values.min(), values.max()
         return (values - low) / max(high - low, np.finfo(float).tiny)
     center, width = (
         float(np.atleast_1d(header[name].value)[0]) for name in ("WindowCenter", "WindowWidth")
     )
     function = header.get("VOILUTFunction", "LINEAR")
-    if function == "SIGMOID":
-        return 1 / (1 + np.exp(-4 * (values - center) / width))
     if function == "LINEAR":
-        center, width = center - 0.5, max(width - 1, np.finfo(float).tiny)
+        center, width = center - 0.5, width - 1
+    if width <= 0:
+        return (values > center).astype(float)
+    if function == "SIGMOID":
+        return expit(4 * (values - center) / width)
     return np.clip((values - center) / width + 0.5, 0, 1)

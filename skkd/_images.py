@@ -79,6 +79,8 @@ def _check_options(image_size, color_mode):
 
 
 def _open(path, reader):
+    # A str of NumPy would stand in errors as np.str_('...').
+    path = str(os.fsdecode(path))
     with open(path, "rb") as file:
         try:
             return reader(file)
@@ -368,7 +370,7 @@ def as_images(X, *, image_size=None, color_mode=None):
     >>> as_images(np.zeros((10, 28, 28))).shape
     (10, 28, 28, 1)
     """
-    if isinstance(X, str | os.PathLike):
+    if _is_path(X):
         raise ValueError(
             f"X must be many paths or images; got the single path {str(X)!r}. Pass a list of "
             "files, or read a folder with skkd.datasets.load_image_folder"
@@ -380,6 +382,8 @@ def as_images(X, *, image_size=None, color_mode=None):
     n_axes = len(X.shape)
     if n_axes == 2:
         return X
+    if n_axes == 1:
+        _check_list(X)
     if holds_paths(X):
         return ImagePaths(np.asarray(X, dtype=object), image_size=image_size, color_mode=color_mode)
     if n_axes not in (3, 4):
@@ -406,9 +410,27 @@ def holds_paths(X):
     answer : bool
         True if X has one axis, is not empty, and holds only str and path-like objects.
     """
-    if len(getattr(X, "shape", (0,))) != 1 or len(X) == 0:
+    # A single path is no list, although a str has a length and holds str.
+    if _is_path(X) or len(getattr(X, "shape", (0,))) != 1 or len(X) == 0:
         return False
-    return all(isinstance(item, str | os.PathLike) for item in X)
+    return all(map(_is_path, X))
+
+
+def _is_path(item):
+    return isinstance(item, str | os.PathLike)
+
+
+def _check_list(X):
+    """Refuse lists that were meant to be of paths, where "Reshape your data" would mislead."""
+    if len(X) == 0:
+        raise ValueError("X has no file paths or images; at least one is needed")
+    others = [(row, item) for row, item in enumerate(X) if not _is_path(item)]
+    if 0 < len(others) < len(X):
+        row, item = others[0]
+        raise ValueError(
+            f"X must hold only file paths; got {item!r} in row {row}, and {len(others)} such rows "
+            "in all. Drop them, and their labels"
+        )
 
 
 def _stack(X):

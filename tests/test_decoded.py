@@ -115,6 +115,20 @@ def test_a_damaged_file_is_made_anew(length, paths, folder):
     np.testing.assert_array_equal(keep_decoded(images, folder)[:], images[:])
 
 
+@pytest.mark.parametrize(
+    ("part", "damage"),
+    [(b"\x93NUM", b"PK\3\4"), (b"{'descr'", b"{{{{{{{{"), (b"|u1", b"|i1"), (b"False", b"True ")],
+)
+def test_a_file_with_a_damaged_header_is_made_anew(part, damage, paths, folder):
+    images = ImagePaths(paths)
+    kept = keep_decoded(images, folder)
+    whole = kept.path.read_bytes()
+    kept.path.write_bytes(whole.replace(part, damage))
+    assert kept.path.read_bytes() != whole
+    np.testing.assert_array_equal(keep_decoded(images, folder)[:], images[:])
+    assert kept.path.read_bytes() == whole
+
+
 def keep(paths, folder):
     return keep_decoded(ImagePaths(paths), folder)[:]
 

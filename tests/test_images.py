@@ -162,6 +162,15 @@ def test_a_missing_file_and_a_folder_are_os_errors_with_their_path(tmp_path):
         read_image(tmp_path)
 
 
+def test_errors_show_paths_of_arrays_as_plain_text(tmp_path):
+    gone, text = np.array([str(tmp_path / "gone.png"), str(tmp_path / "text.png")])
+    (tmp_path / "text.png").write_text("no image")
+    for path, error in ((gone, FileNotFoundError), (text, ValueError)):
+        with pytest.raises(error, match=Path(path).name) as caught:
+            read_image(path)
+        assert "np.str_" not in str(caught.value)
+
+
 def test_a_decompression_bomb_is_refused_with_its_path_and_the_way_out(tmp_path):
     # A 20,000 x 20,000 one-bit PNG is a few dozen kB; the header alone decides.
     Image.new("1", (20000, 20000)).save(tmp_path / "bomb.png")
@@ -231,6 +240,35 @@ def test_dicom_without_a_window_spans_its_values_and_monochrome1_is_inverted(tmp
     np.testing.assert_array_equal(read_image(path)[..., 0], [[0, 128, 255]])
     path = dicom(tmp_path / "b.dcm", values, PhotometricInterpretation="MONOCHROME1")
     np.testing.assert_array_equal(read_image(path)[..., 0], [[255, 128, 0]])
+
+
+def test_a_dicom_element_without_a_value_counts_as_absent(tmp_path):
+    values = np.array([[-10, 0, 10]], np.int16)
+    path = dicom(
+        tmp_path / "a.dcm",
+        values,
+        **dict.fromkeys(("WindowCenter", "WindowWidth", "RescaleSlope", "RescaleIntercept")),
+        NumberOfFrames=None,
+    )
+    np.testing.assert_array_equal(read_image(path)[..., 0], [[0, 128, 255]])
+    path = dicom(tmp_path / "b.dcm", values, WindowCenter=7)
+    np.testing.assert_array_equal(read_image(path)[..., 0], [[0, 128, 255]])
+    window = {"WindowCenter": 0.5, "WindowWidth": 41}
+    unnamed = dicom(tmp_path / "c.dcm", values, **window, VOILUTFunction="")
+    linear = dicom(tmp_path / "d.dcm", values, **window)
+    np.testing.assert_array_equal(read_image(unnamed), read_image(linear))
+
+
+@pytest.mark.parametrize("function", ["LINEAR", "LINEAR_EXACT", "SIGMOID"])
+@pytest.mark.parametrize("width", [0, 1e-3, 1])
+def test_a_dicom_window_too_narrow_for_gray_cuts_at_its_center(tmp_path, function, width):
+    values = np.array([[-3000, -100, 100, 3000]], np.int16)
+    center = 0.5 if function == "LINEAR" else 0
+    window = {"WindowCenter": center, "WindowWidth": width, "VOILUTFunction": function}
+    path = dicom(tmp_path / "a.dcm", values, **window)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        np.testing.assert_array_equal(read_image(path)[..., 0], [[0, 0, 255, 255]])
 
 
 def test_color_dicom_is_read_and_many_frames_are_refused(tmp_path):
@@ -376,6 +414,19 @@ def test_one_path_no_paths_and_ragged_images_are_refused(tmp_path):
         as_images(np.array([], dtype=str))
     with pytest.raises(ValueError, match="one and the same shape"):
         as_images([np.zeros((2, 3)), np.zeros((3, 2))])
+
+
+@pytest.mark.parametrize("missing", [None, np.nan])
+def test_a_missing_path_among_others_is_named_by_its_row(missing):
+    X = pd.Series(["a.png", missing, "b.png"], dtype=object)
+    with pytest.raises(ValueError, match=rf"only file paths; got {missing} in row 1, and 1 such"):
+        as_images(X)
+
+
+@pytest.mark.parametrize("X", [[], np.array([], dtype=str), pd.Series([], dtype=object)])
+def test_an_empty_list_is_told_that_it_is_empty(X):
+    with pytest.raises(ValueError, match="no file paths or images; at least one is needed"):
+        as_images(X)
 
 
 def test_reading_leaves_no_warning_and_no_open_file(color):

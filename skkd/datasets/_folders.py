@@ -91,6 +91,8 @@ def load_image_folder(
 
     Raises
     ------
+    TypeError
+        If `root` is no path.
     OSError
         If `root` is no readable folder, or a file vanished or may not be read.
     ValueError
@@ -119,6 +121,9 @@ def load_image_folder(
     >>> images.target_names.tolist()
     ['glioma', 'meningioma', 'no_tumor', 'pituitary']
     """
+    # None and integers have a meaning to the system: the working folder, an open file.
+    if not isinstance(root, str | os.PathLike):
+        raise TypeError(f"root must be the path of a folder, a str or path-like; got {root!r}")
     splits = list_splits(root)
     if subset in (None, "all"):
         wanted = list(splits.values())

@@ -19,6 +19,7 @@ from tqdm.auto import tqdm
 from skkd._images import as_images, holds_paths, read_header, read_image
 
 _SIDE = 16
+_BATCH = 256
 
 
 def find_duplicates(X, *, method="exact", threshold=8, verbose=True):
@@ -31,9 +32,10 @@ def find_duplicates(X, *, method="exact", threshold=8, verbose=True):
         (n_images, height, width, channels). Files may differ in size and format.
     method : {"exact", "perceptual"}, default="exact"
         "exact" compares pixels, a gray image being the same whether it is stored in one channel
-        or three. "perceptual" compares 255-bit hashes, the signs about their median of the 16 x
-        16 lowest frequencies [1]_: they change little when an image is compressed again, resized
-        or brightened, and much when it is cropped, turned or mirrored.
+        or three, and whole numbers from 0 to 255 in whatever type. "perceptual" compares 255-bit
+        hashes, the signs about their median of the 16 x 16 lowest frequencies [1]_: they change
+        little when an image is compressed again, resized or brightened, and much when it is
+        cropped, turned or mirrored.
     threshold : float, default=8
         Largest number of differing bits, in [0, 255], for two images to count as nearly the
         same; for "perceptual" only. Images are grouped through one another: the first and the
@@ -202,20 +204,25 @@ def _side(name, side):
 
 
 def _fingerprints(X, method, verbose):
-    if holds_paths(X):
-        items, read = X, read_image
-    else:
-        images = as_images(X)
-        if len(images.shape) != 4:
-            raise ValueError(f"X must be file paths or images; got a table of shape {images.shape}")
-        items, read = range(len(images)), images.__getitem__
     fingerprint = _pixel_digest if method == "exact" else _perceptual_hash
-    bar = tqdm(total=len(items), desc="Comparing images", delay=1, disable=not verbose)
+    if holds_paths(X):
+        # One file at a time: they may differ in size.
+        batches, read = [X], lambda path: fingerprint(read_image(path))
+    else:
+        X, read = as_images(X), fingerprint
+        if len(X.shape) != 4:
+            raise ValueError(f"X must be file paths or images; got a table of shape {X.shape}")
+        # Stores are read by one thread, as not all stand more, and many rows at a time, as they
+        # may unpack as many for each read.
+        starts = range(0, len(X), _BATCH)
+        batches = (np.asarray(X[start : start + _BATCH]) for start in starts)
+    bar = tqdm(total=len(X), desc="Comparing images", delay=1, disable=not verbose)
+    prints = []
     with bar, ThreadPoolExecutor() as pool:
-        prints = []
-        for found in pool.map(lambda item: fingerprint(np.asarray(read(item))), items):
-            prints.append(found)
-            bar.update()
+        for batch in batches:
+            for found in pool.map(read, batch):
+                prints.append(found)
+                bar.update()
     return np.array(prints)
 
 
@@ -226,6 +233,11 @@ def _digest(content):
 def _pixel_digest(image):
     if (image == image[..., :1]).all():
         image = image[..., :1]
+    # Files are read as bytes; an array that holds the same values in another type is the same.
+    with np.errstate(invalid="ignore"):
+        values = image.astype(np.uint8)
+    if (values == image).all():
+        image = values
     return _digest(f"{image.dtype}{image.shape}".encode() + image.tobytes())
 
 

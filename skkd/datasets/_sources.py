@@ -134,7 +134,12 @@ def find(source, data_home, download_if_missing):
         missing = _missing_folders(source, whole)
         if missing:
             raise OSError(f"The download of {source.handle} has no folder {missing[0]}; {by_hand}")
-        whole.rename(folder)
+        try:
+            whole.rename(folder)
+        except OSError:
+            # Another process may have been faster; its set is as whole as this one.
+            if _missing_folders(source, folder):
+                raise
     return folder
 
 

@@ -211,6 +211,13 @@ def test_folders_too_poor_to_learn_from_are_refused(tmp_path):
         load_image_folder(tmp_path)
 
 
+@pytest.mark.parametrize("missing", [None, 3])
+def test_a_root_that_is_no_path_is_not_taken_for_the_working_folder(root, monkeypatch, missing):
+    monkeypatch.chdir(root)
+    with pytest.raises(TypeError, match=f"root must be the path of a folder.* got {missing}"):
+        load_image_folder(missing)
+
+
 def test_a_root_one_level_too_high_is_told_where_to_look(tmp_path):
     for name in ("cat", "dog"):
         fill(tmp_path / "dataset" / name, ["1.png"])

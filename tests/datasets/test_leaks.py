@@ -1,4 +1,7 @@
 import io
+import threading
+import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -47,6 +50,27 @@ def test_files_of_one_picture_in_other_formats_and_channels_are_exact_duplicates
     assert as_lists(find_duplicates(np.array(paths, dtype=str))) == [[0, 1, 2]]
 
 
+@pytest.mark.parametrize("kind", [str, Path])
+def test_a_single_path_is_refused_as_no_list_of_paths(tmp_path, kind):
+    with pytest.raises(ValueError, match="got the single path"):
+        find_duplicates(kind(tmp_path))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int64, np.uint16])
+def test_arrays_of_any_type_are_compared_with_files_by_their_values(tmp_path, heads, dtype):
+    X, y = heads
+    for i in range(2):
+        Image.fromarray(X[i]).save(tmp_path / f"{i}.png")
+    files = [tmp_path / "0.png", tmp_path / "1.png"], y[:2]
+    assert check_split((X[:4].astype(dtype), y[:4]), files).shared.train.tolist() == [0, 1]
+    # What bytes cannot hold is another image, without a warning of the cast to them.
+    others = X[:2].astype(np.float64)
+    others[0, 0, 0], others[1, 0, 0] = 256 + others[0, 0, 0], np.nan
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert len(check_split((others, y[:2]), files).shared) == 0
+
+
 def jpeg(image):
     buffer = io.BytesIO()
     Image.fromarray(image).save(buffer, "JPEG", quality=60)
@@ -75,6 +99,21 @@ def test_perceptual_hashes_survive_what_resaving_does_and_keep_patients_apart(ma
     # Mirrored and turned pictures are other pictures.
     moved = [X[0], X[0][:, ::-1], X[0].transpose(1, 0, 2)]
     assert find_duplicates(np.array(moved), method="perceptual") == []
+
+
+def test_a_store_is_read_many_rows_at_a_time_by_one_thread(heads):
+    class Store:
+        shape = heads[0].shape
+        dtype = heads[0].dtype
+        reads = []
+
+        def __getitem__(self, rows):
+            self.reads.append(threading.get_ident())
+            return heads[0][rows]
+
+    assert find_duplicates(Store()) == []
+    assert set(Store.reads) == {threading.get_ident()}
+    assert len(Store.reads) < len(heads[0]) / 2
 
 
 def test_the_threshold_is_the_number_of_bits_that_may_differ():

@@ -243,6 +243,19 @@ def test_a_copy_that_breaks_off_leaves_nothing_that_looks_complete(
     assert os.listdir(tmp_path) == []
 
 
+def test_a_set_that_another_process_downloads_meanwhile_is_used(tmp_path, kagglehub, monkeypatch):
+    download = kagglehub.dataset_download
+
+    def download_twice(handle):
+        whole = download(handle)
+        shutil.copytree(whole, tmp_path / "brain_tumor")
+        return whole
+
+    monkeypatch.setattr(kagglehub, "dataset_download", download_twice)
+    assert len(fetch_brain_tumor(tmp_path, subset="test").data) == 24
+    assert os.listdir(tmp_path) == ["brain_tumor"]
+
+
 def test_a_download_of_another_layout_is_refused(tmp_path, kagglehub):
     kagglehub.lose = "Testing"
     with pytest.raises(OSError, match=r"has no folder Testing; unpack https://www\.kaggle\.com"):
