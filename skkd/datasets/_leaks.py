@@ -198,8 +198,10 @@ def _side(name, side):
         X, y = side
     else:
         raise ValueError(f"{name} must be a Bunch or a tuple (X, y); got {type(side).__name__}")
-    if len(X) != len(y):
-        raise ValueError(f"{name} must have a label for each image; got {len(X)} and {len(y)}")
+    # Stores have a shape but need have no length: Zarr arrays have none.
+    n_images = X.shape[0] if hasattr(X, "shape") else len(X)
+    if n_images != len(y):
+        raise ValueError(f"{name} must have a label for each image; got {n_images} and {len(y)}")
     return X, np.asarray(y)
 
 

@@ -149,6 +149,19 @@ def test_a_split_is_told_which_test_images_it_has_trained_on(heads):
     assert "3 of 5 test images are also in train" in report.summary
 
 
+def test_a_side_may_be_a_store_without_a_length(heads):
+    X, y = heads
+
+    class Store:
+        shape, dtype = X.shape, X.dtype
+
+        def __getitem__(self, rows):
+            return X[rows]
+
+    report = check_split((Store(), y), (X[[20, 3]], y[[20, 3]]))
+    assert report.shared.train.tolist() == [20, 3]
+
+
 def test_equal_images_under_different_labels_are_listed_on_either_side(heads):
     X, _ = heads
     train = X[[0, 0, 1, 2]], np.array(["a", "b", "a", "a"])
