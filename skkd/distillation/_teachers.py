@@ -90,26 +90,14 @@ class KerasTeacher:
         self.model = model
         self.labels = labels
         self.outputs = outputs
-        self._make_network()
+        self.network = logits_model(model) if outputs == "auto" else model
+        self._taking = {}
 
     def __reduce__(self):
         """Pickle the model once, not again in the models made of its layers."""
         return type(self), (self.model, self.labels, self.outputs)
 
     identity = None
-
-    def _make_network(self):
-        self.network = logits_model(self.model) if self.outputs == "auto" else self.model
-        self._taking = {}
-
-    def __getstate__(self):
-        """Leave out the models that share the teacher's weights."""
-        return {"model": self.model, "labels": self.labels, "outputs": self.outputs}
-
-    def __setstate__(self, state):
-        """Make them again."""
-        vars(self).update(state)
-        self._make_network()
 
     @property
     def source(self):
