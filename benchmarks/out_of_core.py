@@ -70,7 +70,7 @@ def speed(folder, n_images, image_size, cache, epochs, repeats):
     import keras
     import numpy as np
 
-    from skkd._images import ImagePaths
+    from skkd.images import ImagePaths
 
     class Times(keras.callbacks.Callback):
         def on_train_begin(self, logs=None):

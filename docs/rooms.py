@@ -15,10 +15,9 @@ PLACES = {
     "datasets": (-1.2, 2.3),
     "models": (4.2, 2.4),
     "_scikeras": (1.1, 0.7),
-    "_images": (5.8, 0),
+    "images": (5.8, 0),
     "_backend": (8.3, 0.7),
 }
-FILES_OF_READING = {"_decoded": "_images", "_dicom": "_images"}
 
 
 def read_imports():
@@ -31,7 +30,7 @@ def read_imports():
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
             if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("skkd."):
                 names.append(node.module.split(".")[1])
-        importing, *imported = (FILES_OF_READING.get(name, name) for name in names)
+        importing, *imported = names
         arrows |= {(importing, name) for name in imported if name != importing}
     return arrows
 

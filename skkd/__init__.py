@@ -14,6 +14,7 @@ _PUBLIC = {
         "GradCAMExplainer",
         "SHAPExplainer",
     ),
+    "images": (),
     "metrics": (
         "DecisionCurveDisplay",
         "DistillationGridDisplay",

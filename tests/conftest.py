@@ -48,7 +48,7 @@ def partly_broken_files(tmp_path):
     """Twenty gray image files of 8x8 pixels, of which 19.png has been overwritten since."""
     from PIL import Image
 
-    from skkd._images import ImagePaths
+    from skkd.images import ImagePaths
 
     paths = [tmp_path / f"{number}.png" for number in range(20)]
     for path in paths:

@@ -7,16 +7,14 @@ import skkd
 
 # What each room may import, besides itself.
 MAY_IMPORT = {
-    "_dicom": set(),
-    "_images": {"_dicom"},
-    "_decoded": {"_images"},
+    "images": set(),
     "_scikeras": {"_backend"},
     "_backend": set(),
-    "datasets": {"_images"},
-    "models": {"_images", "_decoded", "_scikeras", "_backend"},
-    "distillation": {"models", "_images", "_decoded", "_scikeras", "_backend"},
-    "explanation": {"models", "_images", "_backend"},
-    "metrics": {"models", "distillation", "explanation", "_images", "_backend"},
+    "datasets": {"images"},
+    "models": {"images", "_scikeras", "_backend"},
+    "distillation": {"models", "images", "_scikeras", "_backend"},
+    "explanation": {"models", "images", "_backend"},
+    "metrics": {"models", "distillation", "explanation", "images", "_backend"},
     "__main__": {"datasets", "distillation", "explanation", "metrics", "models"},
     "__init__": set(),
 }

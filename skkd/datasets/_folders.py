@@ -13,7 +13,7 @@ from joblib import effective_n_jobs
 from sklearn.utils import Bunch, resample
 from tqdm.auto import tqdm
 
-from skkd._images import ImagePaths, read_header
+from skkd.images._files import ImagePaths, read_header
 
 _SPLITS = {
     "train": "train",

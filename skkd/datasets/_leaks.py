@@ -16,7 +16,8 @@ from sklearn.neighbors import radius_neighbors_graph
 from sklearn.utils import Bunch
 from tqdm.auto import tqdm
 
-from skkd._images import as_images, holds_paths, read_header, read_image
+from skkd.images._files import read_header, read_image
+from skkd.images._input import as_images, holds_paths
 
 _SIDE = 16
 _BATCH = 256

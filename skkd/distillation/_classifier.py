@@ -12,8 +12,6 @@ from scipy.special import softmax
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import check_array, check_is_fitted
 
-from skkd._decoded import keep_decoded
-from skkd._images import JoinedImages
 from skkd._scikeras import seeded
 from skkd.distillation._cache import ask_once
 from skkd.distillation._hints import Hints, with_hints, without_hints
@@ -25,6 +23,8 @@ from skkd.distillation._teachers import (
     log_of,
     match_classes,
 )
+from skkd.images._decoded import keep_decoded
+from skkd.images._stores import JoinedImages
 from skkd.models._classifier import NetworkClassifier
 from skkd.models._lessons import Lessons
 

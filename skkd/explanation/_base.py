@@ -11,8 +11,8 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.utils.validation import check_is_fitted
 from tqdm.auto import tqdm
 
-from skkd._images import as_images
 from skkd.explanation._explanation import Explanation
+from skkd.images import as_images
 from skkd.models._batches import Batches
 from skkd.models._layers import CONVOLUTIONS, logits_model, open_model
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from skkd._images import as_images, holds_paths
+from skkd.images._input import as_images, holds_paths
 from skkd.metrics._decision_curve import (
     _check_columns,
     _check_labels,

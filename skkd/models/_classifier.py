@@ -25,9 +25,11 @@ from sklearn.utils.validation import (
 )
 
 from skkd._backend import on_one_device, without_advice
-from skkd._decoded import keep_decoded
-from skkd._images import ImagePaths, StoredImages, as_images
 from skkd._scikeras import NetworkTrainer
+from skkd.images._decoded import keep_decoded
+from skkd.images._files import ImagePaths
+from skkd.images._input import as_images
+from skkd.images._stores import StoredImages
 from skkd.models._batches import Batches, naming_files, predict_batches
 from skkd.models._checkpoint import Checkpoint, content_digest
 from skkd.models._layers import probability_model

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 import keras
 import numpy as np
 
-from skkd._images import JoinedImages
+from skkd.images._stores import JoinedImages
 from skkd.models._batches import Batches
 
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from skkd._images import as_images
 from skkd.datasets import load_image_folder
+from skkd.images import as_images
 
 
 def fill(folder, names, size=(8, 10), mode="L"):

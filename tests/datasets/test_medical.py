@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from skkd._images import as_images
 from skkd.datasets import (
     _medical,
     check_split,
@@ -18,6 +17,7 @@ from skkd.datasets import (
     fetch_eye_disease,
     find_duplicates,
 )
+from skkd.images import as_images
 
 BRAIN = ("glioma", "meningioma", "notumor", "pituitary")
 EYE = ("cataract", "diabetic_retinopathy", "glaucoma", "normal")

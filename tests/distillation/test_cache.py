@@ -290,7 +290,7 @@ def test_a_function_without_a_fingerprint_cannot_be_kept_on_disk(images, tmp_pat
 def test_paths_and_arrays_share_their_answers(counting, tmp_path, rng):
     from PIL import Image
 
-    from skkd._images import as_images
+    from skkd.images import as_images
 
     X = rng.integers(0, 256, (5, 8, 8, 1), dtype=np.uint8)
     for number, image in enumerate(X):

@@ -5,9 +5,8 @@ import pytest
 from joblib import Parallel, delayed
 from PIL import Image
 
-from skkd import _images
-from skkd._decoded import keep_decoded
-from skkd._images import ImagePaths
+from skkd.images import ImagePaths, _files
+from skkd.images._decoded import keep_decoded
 
 
 @pytest.fixture
@@ -29,13 +28,13 @@ def folder(tmp_path):
 def reads(monkeypatch):
     """The paths decoded, one entry a time."""
     decoded = []
-    read_image = _images.read_image
+    read_image = _files.read_image
 
     def count(path, **options):
         decoded.append(path)
         return read_image(path, **options)
 
-    monkeypatch.setattr(_images, "read_image", count)
+    monkeypatch.setattr(_files, "read_image", count)
     return decoded
 
 
@@ -55,7 +54,7 @@ def test_arrays_are_not_kept(folder):
 
 
 def test_more_images_than_one_chunk_keep_their_order(paths, folder, monkeypatch):
-    monkeypatch.setattr("skkd._decoded._CHUNK", 4)
+    monkeypatch.setattr("skkd.images._decoded._CHUNK", 4)
     images = ImagePaths(paths)
     for cache in ("memory", folder):
         np.testing.assert_array_equal(keep_decoded(images, cache)[:], images[:])
@@ -96,7 +95,7 @@ def test_a_stale_file_is_never_used(changed, paths, folder):
 
 
 def test_a_failure_leaves_nothing_behind_and_names_the_file(paths, folder, monkeypatch):
-    monkeypatch.setattr("skkd._decoded._CHUNK", 4)
+    monkeypatch.setattr("skkd.images._decoded._CHUNK", 4)
     images = ImagePaths(paths, image_size=(4, 4), color_mode="rgb")
     paths[7].write_text("no image")
     with pytest.raises(ValueError, match=r"7\.bmp is not a readable image"):

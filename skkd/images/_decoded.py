@@ -11,7 +11,7 @@ import numpy as np
 import PIL
 from tqdm.auto import tqdm
 
-from skkd._images import ImagePaths
+from skkd.images._files import ImagePaths
 
 # Images decoded at a time: enough to feed every thread, little beside what is kept.
 _CHUNK = 256
@@ -45,8 +45,8 @@ def keep_decoded(images, cache, *, verbose=False):
     >>> import tempfile
     >>> from pathlib import Path
     >>> from PIL import Image
-    >>> from skkd._decoded import keep_decoded
-    >>> from skkd._images import ImagePaths
+    >>> from skkd.images._decoded import keep_decoded
+    >>> from skkd.images import ImagePaths
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     path = Path(folder) / "slice.png"
     ...     Image.new("L", (30, 20), 7).save(path)

@@ -8,7 +8,8 @@ import pytest
 from PIL import Image
 from sklearn.model_selection import train_test_split
 
-from skkd._images import ImagePaths, StoredImages, as_images, read_image
+from skkd.images import ImagePaths, as_images, read_image
+from skkd.images._stores import StoredImages
 
 
 def save(array, path, **options):

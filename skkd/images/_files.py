@@ -1,4 +1,4 @@
-"""The one place that turns what a user calls X into images."""
+"""Image files, decoded when rows of them are read."""
 
 import os
 from concurrent.futures import ThreadPoolExecutor
@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
-from skkd._dicom import decode_dicom, dicom_shape, is_dicom
+from skkd.images._dicom import decode_dicom, dicom_shape, is_dicom
 
 _GRAY_MODES = {"1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "I;16N"}
 _COLOR_MODES = {"grayscale": "L", "rgb": "RGB"}
@@ -49,7 +49,7 @@ def read_image(path, *, image_size=None, color_mode=None):
     >>> import tempfile
     >>> from pathlib import Path
     >>> from PIL import Image
-    >>> from skkd._images import read_image
+    >>> from skkd.images import read_image
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     path = Path(folder) / "slice.png"
     ...     Image.new("L", (30, 20)).save(path)
@@ -194,7 +194,7 @@ class ImagePaths:
     >>> import tempfile
     >>> from pathlib import Path
     >>> from PIL import Image
-    >>> from skkd._images import ImagePaths
+    >>> from skkd.images import ImagePaths
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     paths = [Path(folder) / f"{i}.png" for i in range(5)]
     ...     for path in paths:
@@ -255,186 +255,3 @@ class ImagePaths:
 
     def _read(self, path):
         return read_image(path, image_size=self.image_size, color_mode=self.color_mode)
-
-
-class StoredImages:
-    """Rows of anything that has a shape and can be sliced along its first axis.
-
-    HDF5 and Zarr arrays differ in the indices they take, so rows are fetched here as the plain
-    slices that cover them, and nothing but the rows asked for is read.
-
-    Parameters
-    ----------
-    source : object with `shape` and row slicing
-        Images of shape (n_images, height, width) or (n_images, height, width, channels).
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from skkd._images import StoredImages
-    >>> StoredImages(np.arange(12).reshape(3, 2, 2))[[2, 0, 2]].shape
-    (3, 2, 2, 1)
-    """
-
-    ndim = 4
-
-    def __init__(self, source):
-        self.source = source
-        self.shape = tuple(source.shape) + (1,) * (4 - len(source.shape))
-        self.dtype = np.asarray(source[:1]).dtype
-
-    def __len__(self):
-        return self.shape[0]
-
-    def __getitem__(self, rows):
-        rows = np.arange(len(self))[rows]
-        if rows.size == 0:
-            return np.empty((0, *self.shape[1:]), dtype=self.dtype)
-        needed, place = np.unique(rows, return_inverse=True)
-        runs = np.split(needed, np.flatnonzero(np.diff(needed) > 1) + 1)
-        read = np.concatenate([np.asarray(self.source[run[0] : run[-1] + 1]) for run in runs])
-        return read.reshape(-1, *self.shape[1:])[place.reshape(rows.shape)]
-
-    def __array__(self, dtype=None, copy=None):
-        return np.asarray(self[:], dtype=dtype)
-
-
-class JoinedImages:
-    """Two sets of images as one, read where they are.
-
-    Parameters
-    ----------
-    first, second : array-like of shape (n, ...)
-        Images of one and the same shape.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from skkd._images import JoinedImages
-    >>> JoinedImages(np.zeros((3, 2, 2, 1)), np.ones((4, 2, 2, 1)))[np.array([5, 0])].ravel()
-    array([1., 1., 1., 1., 0., 0., 0., 0.])
-    """
-
-    def __init__(self, first, second):
-        self.first = first
-        self.second = second
-        self.shape = (len(first) + len(second), *first.shape[1:])
-        self.dtype = np.result_type(first.dtype, second.dtype)
-        self.decodes = all(getattr(part, "decodes", False) for part in (first, second))
-
-    def __len__(self):
-        return self.shape[0]
-
-    def __getitem__(self, rows):
-        rows = np.asarray(rows)
-        in_first = rows < len(self.first)
-        images = np.empty((len(rows), *self.shape[1:]), dtype=self.dtype)
-        if in_first.any():
-            images[in_first] = self.first[rows[in_first]]
-        if not in_first.all():
-            images[~in_first] = self.second[rows[~in_first] - len(self.first)]
-        return images
-
-
-def as_images(X, *, image_size=None, color_mode=None):
-    """Turn what a user calls X into something with shape, dtype, length and rows.
-
-    Parameters
-    ----------
-    X : array-like
-        One of: file paths of shape (n_images,), as an array, list or pandas Series of str or
-        Path objects; images of shape (n_images, height, width) or (n_images, height, width,
-        channels), as an array, memory map, or anything with a shape and row slicing (HDF5,
-        Zarr); a table of shape (n_samples, n_features).
-    image_size : tuple of (height, width) or None, default=None
-        Size in pixels that files are resized to when they are read. Arrays keep their size.
-    color_mode : {"grayscale", "rgb"} or None, default=None
-        Channels of images read from files. Arrays keep theirs.
-
-    Returns
-    -------
-    images : ImagePaths, StoredImages, ndarray or table
-        Paths become `ImagePaths`; arrays and memory maps of images stay what they are, with a
-        channel axis added where there was none; stores become `StoredImages`; tables are
-        returned unchanged.
-
-    Raises
-    ------
-    ValueError
-        If X is none of these.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from skkd._images import as_images
-    >>> as_images(np.zeros((10, 28, 28))).shape
-    (10, 28, 28, 1)
-    """
-    if _is_path(X):
-        raise ValueError(
-            f"X must be many paths or images; got the single path {str(X)!r}. Pass a list of "
-            "files, or read a folder with skkd.datasets.load_image_folder"
-        )
-    if isinstance(X, ImagePaths | StoredImages):
-        return X
-    if not hasattr(X, "shape"):
-        X = _stack(X)
-    n_axes = len(X.shape)
-    if n_axes == 2:
-        return X
-    if n_axes == 1:
-        _check_list(X)
-    if holds_paths(X):
-        return ImagePaths(np.asarray(X, dtype=object), image_size=image_size, color_mode=color_mode)
-    if n_axes not in (3, 4):
-        raise ValueError(
-            "X must be file paths (n,), a table (n, features) or images (n, height, width[, "
-            f"channels]); got {n_axes}-D data of type {X.dtype}. Reshape your data, with "
-            "X[None] or X.reshape(1, -1) for a single sample"
-        )
-    if not isinstance(X, np.ndarray):
-        return StoredImages(X)
-    return X if n_axes == 4 else X[..., None]
-
-
-def holds_paths(X):
-    """Tell whether an array-like is a list of file paths.
-
-    Parameters
-    ----------
-    X : array-like
-        Anything with a length.
-
-    Returns
-    -------
-    answer : bool
-        True if X has one axis, is not empty, and holds only str and path-like objects.
-    """
-    # A single path is no list, although a str has a length and holds str.
-    if _is_path(X) or len(getattr(X, "shape", (0,))) != 1 or len(X) == 0:
-        return False
-    return all(map(_is_path, X))
-
-
-def _is_path(item):
-    return isinstance(item, str | os.PathLike)
-
-
-def _check_list(X):
-    """Refuse lists that were meant to be of paths, where "Reshape your data" would mislead."""
-    if len(X) == 0:
-        raise ValueError("X has no file paths or images; at least one is needed")
-    others = [(row, item) for row, item in enumerate(X) if not _is_path(item)]
-    if 0 < len(others) < len(X):
-        row, item = others[0]
-        raise ValueError(
-            f"X must hold only file paths; got {item!r} in row {row}, and {len(others)} such rows "
-            "in all. Drop them, and their labels"
-        )
-
-
-def _stack(X):
-    try:
-        return np.asarray(X)
-    except ValueError as error:
-        raise ValueError(f"X must hold images of one and the same shape: {error}") from error

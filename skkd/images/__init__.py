@@ -1,0 +1,6 @@
+"""What a user calls X, as images that are read a batch at a time."""
+
+from skkd.images._files import ImagePaths, read_image
+from skkd.images._input import as_images
+
+__all__ = ["ImagePaths", "as_images", "read_image"]

@@ -1,0 +1,112 @@
+"""What a user calls X, as images."""
+
+import os
+
+import numpy as np
+
+from skkd.images._files import ImagePaths
+from skkd.images._stores import StoredImages
+
+
+def as_images(X, *, image_size=None, color_mode=None):
+    """Turn what a user calls X into something with shape, dtype, length and rows.
+
+    Parameters
+    ----------
+    X : array-like
+        One of: file paths of shape (n_images,), as an array, list or pandas Series of str or
+        Path objects; images of shape (n_images, height, width) or (n_images, height, width,
+        channels), as an array, memory map, or anything with a shape and row slicing (HDF5,
+        Zarr); a table of shape (n_samples, n_features).
+    image_size : tuple of (height, width) or None, default=None
+        Size in pixels that files are resized to when they are read. Arrays keep their size.
+    color_mode : {"grayscale", "rgb"} or None, default=None
+        Channels of images read from files. Arrays keep theirs.
+
+    Returns
+    -------
+    images : ImagePaths, StoredImages, ndarray or table
+        Paths become `ImagePaths`; arrays and memory maps of images stay what they are, with a
+        channel axis added where there was none; stores become `StoredImages`; tables are
+        returned unchanged.
+
+    Raises
+    ------
+    ValueError
+        If X is none of these.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skkd.images import as_images
+    >>> as_images(np.zeros((10, 28, 28))).shape
+    (10, 28, 28, 1)
+    """
+    if _is_path(X):
+        raise ValueError(
+            f"X must be many paths or images; got the single path {str(X)!r}. Pass a list of "
+            "files, or read a folder with skkd.datasets.load_image_folder"
+        )
+    if isinstance(X, ImagePaths | StoredImages):
+        return X
+    if not hasattr(X, "shape"):
+        X = _stack(X)
+    n_axes = len(X.shape)
+    if n_axes == 2:
+        return X
+    if n_axes == 1:
+        _check_list(X)
+    if holds_paths(X):
+        return ImagePaths(np.asarray(X, dtype=object), image_size=image_size, color_mode=color_mode)
+    if n_axes not in (3, 4):
+        raise ValueError(
+            "X must be file paths (n,), a table (n, features) or images (n, height, width[, "
+            f"channels]); got {n_axes}-D data of type {X.dtype}. Reshape your data, with "
+            "X[None] or X.reshape(1, -1) for a single sample"
+        )
+    if not isinstance(X, np.ndarray):
+        return StoredImages(X)
+    return X if n_axes == 4 else X[..., None]
+
+
+def holds_paths(X):
+    """Tell whether an array-like is a list of file paths.
+
+    Parameters
+    ----------
+    X : array-like
+        Anything with a length.
+
+    Returns
+    -------
+    answer : bool
+        True if X has one axis, is not empty, and holds only str and path-like objects.
+    """
+    # A single path is no list, although a str has a length and holds str.
+    if _is_path(X) or len(getattr(X, "shape", (0,))) != 1 or len(X) == 0:
+        return False
+    return all(map(_is_path, X))
+
+
+def _is_path(item):
+    return isinstance(item, str | os.PathLike)
+
+
+def _check_list(X):
+    """Refuse lists that were meant to be of paths, where "Reshape your data" would mislead."""
+    if len(X) == 0:
+        raise ValueError("X has no file paths or images; at least one is needed")
+    others = [(row, item) for row, item in enumerate(X) if not _is_path(item)]
+    if 0 < len(others) < len(X):
+        row, item = others[0]
+        raise ValueError(
+            f"X must hold only file paths; got {item!r} in row {row}, and {len(others)} such rows "
+            "in all. Drop them, and their labels"
+        )
+
+
+def _stack(X):
+    try:
+        return np.asarray(X)
+    except ValueError as error:
+        raise ValueError(f"X must hold images of one and the same shape: {error}") from error
