@@ -6,7 +6,7 @@ __version__ = "0.1.0"
 
 _PUBLIC = {
     "datasets": (),
-    "distillation": ("KDClassifier",),
+    "distillation": ("Hints", "KDClassifier", "Teacher"),
     "explanation": (
         "Explanation",
         "ExplanationDisplay",

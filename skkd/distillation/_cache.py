@@ -13,10 +13,6 @@ import joblib
 import keras
 import numpy as np
 
-# Digests looked up and logits kept in one transaction: small enough that an interrupted run
-# loses little, large enough that the transaction costs nothing.
-CHUNK = 512
-
 # What SQLite and its reading fail with on a damaged file.
 _DAMAGE = (sqlite3.DatabaseError, UnicodeDecodeError, TypeError)
 
@@ -25,56 +21,52 @@ _MOST_TEACHERS = 16
 _in_memory = OrderedDict()
 
 
-def ask_once(teacher, images, rows, batch_size, memory=None):
+@contextlib.contextmanager
+def remembering(teacher, batch_size, memory=None):
     """Ask a teacher about images, each distinct one once.
 
     Parameters
     ----------
     teacher : KerasTeacher, EstimatorTeacher or CallableTeacher
         The teacher.
-    images : array-like of shape (n, ...)
-        Raw images or a table.
-    rows : ndarray of int
-        The rows to ask about.
     batch_size : int
         Images the teacher sees at a time.
     memory : path, joblib.Memory or None, default=None
         Folder in which outputs are kept, shared by processes; None keeps them in this process.
 
-    Returns
-    -------
-    logits : ndarray of shape (n_rows, n_outputs), float32
-        The teacher's logits.
+    Yields
+    ------
+    ask : callable
+        ``(images, digests) -> logits`` of shape (n, n_outputs), float32, of a block of images
+        and the digests of their content.
     """
-    digests = image_digests(images, rows, batch_size)
-    answers = []
 
-    def ask(positions):
-        return teacher.logits(images, rows[positions], batch_size)
+    def ask(images, digests):
+        positions = {digest: position for position, digest in enumerate(digests)}
+
+        def ask_about(some):
+            return teacher.logits(images[[positions[digest] for digest in some]], batch_size)
+
+        # The store stays locked while the teacher answers, so that of several processes one
+        # asks and the others wait for its answer.
+        with store.transaction():
+            known = _checked(store, store.get(list(positions)), ask_about)
+            if missing := [digest for digest in positions if digest not in known]:
+                new = dict(zip(missing, ask_about(missing), strict=True))
+                store.put(new)
+                known.update(new)
+        return np.stack([known[digest] for digest in digests])
 
     with _open_store(teacher, memory) as store:
-        for start in range(0, len(rows), CHUNK):
-            positions = {d: start + i for i, d in enumerate(digests[start : start + CHUNK])}
-            # The store stays locked while the teacher answers, so that of several processes one
-            # asks and the others wait for its answer.
-            with store.transaction():
-                known = _checked(store, store.get(list(positions)), positions, ask)
-                missing = [d for d in positions if d not in known]
-                if missing:
-                    new = dict(zip(missing, ask([positions[d] for d in missing]), strict=True))
-                    store.put(new)
-                    known.update(new)
-            answers.extend(known[d] for d in digests[start : start + CHUNK])
-    return np.stack(answers)
+        yield ask
 
 
-def _checked(store, known, positions, ask):
+def _checked(store, known, ask_about):
     """Ask again about a few images that a store made elsewhere knows, and empty it if it errs."""
     if store.trusted or not known:
         return known
     sample = list(known)[:4]
-    again = ask([positions[d] for d in sample])
-    if np.allclose(again, [known[d] for d in sample], rtol=1e-2, atol=1e-2):
+    if np.allclose(ask_about(sample), [known[d] for d in sample], rtol=1e-2, atol=1e-2):
         store.trust()
         return known
     warnings.warn(
@@ -83,21 +75,6 @@ def _checked(store, known, positions, ask):
     )
     store.clear()
     return {}
-
-
-def image_digests(images, rows, batch_size):
-    """Return a digest of the content of each row, the same for arrays and for files."""
-    digests = []
-    for start in range(0, len(rows), batch_size):
-        batch = np.asarray(images[rows[start : start + batch_size]])
-        if batch.dtype != np.uint8:
-            batch = batch.astype(np.float32, copy=False)
-        head = f"{batch.shape[1:]}{batch.dtype}".encode()
-        for image in np.ascontiguousarray(batch):
-            digest = hashlib.blake2b(head, digest_size=16)
-            digest.update(image.data)
-            digests.append(digest.digest())
-    return digests
 
 
 def _open_store(teacher, memory):

@@ -1,7 +1,6 @@
 """A classifier that learns from labels and from a teacher."""
 
 import warnings
-from functools import partial
 from numbers import Real
 from os import PathLike
 
@@ -9,37 +8,50 @@ import joblib
 import keras
 import numpy as np
 from scipy.special import softmax
+from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import check_array, check_is_fitted
 
 from skkd._scikeras import seeded
-from skkd.distillation._cache import ask_once
-from skkd.distillation._hints import Hints, with_hints, without_hints
-from skkd.distillation._losses import SOFT_LOSSES, DistillationLoss
-from skkd.distillation._teachers import (
-    as_teachers,
-    average_logits,
-    check_probabilities,
-    log_of,
-    match_classes,
+from skkd.distillation._answers import as_logits
+from skkd.distillation._hints import Hints, TeacherFeatures, as_hints
+from skkd.distillation._keras_teacher import KerasTeacher
+from skkd.distillation._lessons import (
+    with_given_logits,
+    with_hints,
+    with_loss,
+    with_teachers,
+    with_unlabeled,
 )
+from skkd.distillation._losses import SOFT_LOSSES, DistillationLoss
+from skkd.distillation._teacher import Teacher, as_teachers, make_ready
+from skkd.distillation._teachers import Teachers
+from skkd.images._blocks import image_digests, read_blocks
 from skkd.images._decoded import keep_decoded
-from skkd.images._stores import JoinedImages
 from skkd.models._classifier import NetworkClassifier
-from skkd.models._lessons import Lessons
+from skkd.models._networks import as_network
+from skkd.models._sharing import SharesModels
 
 
-class KDClassifier(NetworkClassifier):
+def _of_student(name, doc):
+    return property(lambda self: getattr(self.student_, name), doc=doc)
+
+
+class KDClassifier(SharesModels, ClassifierMixin, BaseEstimator):
     """Train a small network from labels and from a large one's outputs.
 
     The student minimizes ``alpha * hard + (1 - alpha) * soft``: the cross-entropy with the labels
     and the temperature-softened divergence from the teacher [1]_. The teacher's outputs are
     computed once and travel with the labels; training itself is plain ``keras.Model.fit``.
 
+    How the student is trained (epochs, optimizer, augmentation, image files, seeds) is said by the
+    student, a `NetworkClassifier`, whose parameters are searched as ``student__epochs`` or
+    ``student__network__filters``.
+
     Parameters
     ----------
-    teacher : keras.Model, path, scikit-learn classifier, callable, list of these or None, \
-            default=None
+    teacher : keras.Model, path, scikit-learn classifier, callable, Teacher, list of these or \
+            None, default=None
         Whom the student learns from; it sees the same raw images, and is left as it is.
 
         - A trained Keras model, or the path of one saved whole. Images are resized and converted
@@ -50,10 +62,13 @@ class KDClassifier(NetworkClassifier):
           ``sklearn.frozen.FrozenEstimator`` to keep it.
         - A function from a batch of images to logits. In one process it is taken to give the
           same answers as long as it is the same object.
+        - A `Teacher`, which says more about one of these: its classes, whether it gives logits or
+          probabilities, its weight.
         - A list of teachers, whose probabilities are averaged at the temperature.
         - None trains without a teacher; `alpha` and `temperature` then play no part.
-    student : str, network object, keras.Model or callable, default="auto"
-        The student's architecture, as `network` in `NetworkClassifier`.
+    student : NetworkClassifier, str, network object, keras.Model or callable, default="auto"
+        The student, cloned for fit, or a network, as `network` in `NetworkClassifier`, that is
+        trained with the defaults of one.
     alpha : float, default=0.5
         Weight of the hard loss, in [0, 1]. With 1 the student trains on labels alone, with 0 on
         the teacher's outputs alone.
@@ -70,22 +85,10 @@ class KDClassifier(NetworkClassifier):
         - "literal": Eq. 2 of [2]_ as printed. No student stands in it, so its gradient is zero.
         - A function ``(one_hot, teacher_logits, student_logits, temperature, sample_weight)`` of
           Keras operations that returns one value an image.
-    hints : dict of str to str, default=None
-        Feature distillation: name of a layer of the teacher (a Keras model) to the name of the
-        student's layer whose features are to be like it. Where channels differ a 1x1 convolution
-        is learned in between, which is no part of the student; where sizes differ the teacher's
-        features are resized. They are computed once and kept in memory.
-    hint_weight : float, default=1.0
-        Weight of the hint loss, 0 or more.
-    hint_loss : {"mse", "attention"}, default="mse"
-        Compare features [6]_, or maps of their mean squares over channels [7]_.
-    teacher_classes : array-like of shape (n_outputs,), default=None
-        Class label of each output of a Keras model or function. None: the labels of y, sorted.
-        scikit-learn classifiers know their own. Outputs for other classes are left out.
-    teacher_outputs : {"auto", "logits", "probabilities"}, default="auto"
-        What a Keras model or function gives; "auto" goes by a model's last activation.
-    teacher_weights : array-like of shape (n_teachers,), default=None
-        Weights of several teachers; None weighs them alike.
+    hints : dict of str to str or Hints, default=None
+        Feature distillation [6]_: name of a layer of the teacher (a Keras model) to the name of
+        the student's layer whose features are to be like it. A `Hints` says their weight and how
+        they are compared too.
     unlabeled_ratio : float, default=None
         With ``fit(..., X_unlabeled=U)``, unlabeled images for each labeled one in a batch,
         greater than 0. None keeps the proportion they have altogether.
@@ -93,65 +96,14 @@ class KDClassifier(NetworkClassifier):
         Folder in which Keras models' and functions' outputs are kept, by the content of each
         image, for later fits and other processes. None keeps them in this process. Either way a
         grid search asks the teacher about each image once.
-    optimizer : str or keras.optimizers.Optimizer, default="adam"
-        Name of a Keras optimizer, or one whose configuration is copied for every fit.
-    learning_rate : float or keras.optimizers.schedules.LearningRateSchedule, default=1e-3
-        Learning rate of an optimizer given by name. An optimizer object has its own.
-    batch_size : int, default=32
-        Images in a batch, in training and prediction.
-    epochs : int, default=30
-        Passes over the training images, at most.
-    early_stopping : bool, default=False
-        Keep a stratified part of the training images for validation, stop when the loss on it has
-        not improved for ``n_iter_no_change`` epochs, and take the best epoch's weights.
-    validation_fraction : float, default=0.1
-        Share of the training images, in (0, 1), kept for early stopping.
-    n_iter_no_change : int, default=10
-        Epochs without improvement before training stops early.
-    callbacks : list of keras.callbacks.Callback, default=None
-        Called as by ``keras.Model.fit``. In a grid search each candidate has its own copies.
-    class_weight : dict, "balanced" or None, default=None
-        Weight of each class label; "balanced" weighs classes inversely to their frequency.
-    image_size : tuple of 2 int, default=None
-        Height and width that images are resized to: when files are read, and inside the network
-        for arrays of another size. None keeps their size.
-    color_mode : {"grayscale", "rgb"} or None, default=None
-        Channels of images read from files. None means gray if all files are gray, RGB otherwise.
-    cache : "memory", path or None, default=None
-        Where images of files are kept decoded while fit trains. None decodes them anew in every
-        epoch. "memory" decodes them once and keeps them as 8-bit arrays. A folder keeps them in
-        one file there, for later fits on the same files too: a search decodes once for each fold,
-        however many candidates it has. The file is made anew when an image file, `image_size` or
-        `color_mode` changes. Images given as arrays are not affected.
-    augmentation : keras.layers.Layer, default=None
-        Random layers, which keep the images' shape, applied in training only. A teacher sees the
-        same view as the student.
-    n_views : int, default=None
-        Number of views of each image that are drawn once, kept in memory and taken in turn by the
-        epochs, so that a teacher is asked about each once. None draws new ones in every epoch,
-        and asks the teacher about each.
-    dtype_policy : str or keras.DTypePolicy, default=None
-        Precision of the network, such as "mixed_bfloat16". None takes Keras's global policy.
-    distribution : object with scope(), default=None
-        A ``keras.distribution`` or ``tf.distribute`` strategy to train under.
-    checkpoint : str or path, default=None
-        Folder in which training is written down after every epoch. A fit with the same
-        parameters and data that was cut off goes on from there to the same weights; one that
-        finishes leaves nothing behind. Needs an int as `random_state`.
-    warm_start : bool, default=False
-        Continue from the weights of the previous fit instead of starting anew. What describes the
-        network and its optimizer cannot change in between; the loss, the teacher and
-        `learning_rate` can. A scikit-learn teacher is fitted once, by the first fit.
-    random_state : int, RandomState instance or None, default=None
-        Seeds weights, shuffling, dropout and the validation split. An int makes fits repeatable
-        to the bit on one device.
-    verbose : {0, 1, 2}, default=0
-        Keras's progress: none, a bar, or a line an epoch.
 
     Attributes
     ----------
-    student_ : keras.Model
-        The trained student, from raw images to class probabilities; the same as ``model_``.
+    student_ : NetworkClassifier
+        The fitted student. It holds no teacher: pickled alone, or saved as
+        ``student_.model_.save("student.keras")``, it serves alone.
+    model_ : keras.Model
+        Its network, from raw images to class probabilities.
     teacher_ : keras.Model, classifier, callable or list of these
         The teacher, loaded or fitted; absent without one.
     classes_ : ndarray of shape (n_classes,)
@@ -167,7 +119,7 @@ class KDClassifier(NetworkClassifier):
 
     See Also
     --------
-    skkd.NetworkClassifier : The same without a teacher; trains teachers too.
+    skkd.NetworkClassifier : The student; alone it trains from labels, and trains teachers.
 
     References
     ----------
@@ -178,7 +130,6 @@ class KDClassifier(NetworkClassifier):
     .. [4] B. Zhao et al., "Decoupled knowledge distillation", CVPR 2022.
     .. [5] T. Huang et al., "Knowledge distillation from a stronger teacher", NeurIPS 2022.
     .. [6] A. Romero et al., "FitNets: hints for thin deep nets", ICLR 2015.
-    .. [7] S. Zagoruyko and N. Komodakis, "Paying more attention to attention", ICLR 2017.
 
     Examples
     --------
@@ -186,86 +137,54 @@ class KDClassifier(NetworkClassifier):
 
     >>> from sklearn.datasets import load_digits
     >>> from sklearn.svm import SVC
-    >>> from skkd import FiveBlockCNN, KDClassifier
+    >>> from skkd import FiveBlockCNN, KDClassifier, NetworkClassifier
     >>> digits = load_digits()
     >>> X, y = digits.images[..., None], digits.target
-    >>> student = KDClassifier(
-    ...     SVC(gamma=0.001), student=FiveBlockCNN(filters=(8, 16)), epochs=5, random_state=0
-    ... )
-    >>> student.fit(X[:1000], y[:1000]).score(X[1000:], y[1000:]) > 0.8
+    >>> small = NetworkClassifier(FiveBlockCNN(filters=(8, 16)), epochs=5, random_state=0)
+    >>> student = KDClassifier(SVC(gamma=0.001), small).fit(X[:1000], y[:1000])
+    >>> student.score(X[1000:], y[1000:]) > 0.8
     True
     """
 
     _parameter_constraints: dict = {
-        **NetworkClassifier._parameter_constraints,
         "teacher": [
             str,
             PathLike,
             keras.Model,
             HasMethods("fit"),
             callable,
+            Teacher,
             list,
             tuple,
             None,
         ],
-        "student": NetworkClassifier._parameter_constraints["network"],
+        "student": [NetworkClassifier, *NetworkClassifier._parameter_constraints["network"]],
         "alpha": [Interval(Real, 0, 1, closed="both")],
         "temperature": [Interval(Real, 0, None, closed="neither")],
         "soft_loss": [StrOptions(set(SOFT_LOSSES)), callable],
-        "hints": [dict, None],
-        "hint_weight": [Interval(Real, 0, None, closed="left")],
-        "hint_loss": [StrOptions({"mse", "attention"})],
-        "teacher_classes": ["array-like", None],
-        "teacher_outputs": [StrOptions({"auto", "logits", "probabilities"})],
-        "teacher_weights": ["array-like", None],
+        "hints": [dict, Hints, None],
         "unlabeled_ratio": [Interval(Real, 0, None, closed="neither"), None],
         "memory": [str, PathLike, joblib.Memory, None],
     }
-    _parameter_constraints.pop("network")
 
-    _network_parameter = "student"
-
-    _lasting_parameters = (
-        *NetworkClassifier._lasting_parameters[1:],
-        *("student", "hints", "hint_loss"),
-    )
+    model_ = _of_student("model_", "Trained network, from raw images to class probabilities.")
+    classes_ = _of_student("classes_", "Class labels, in the order of the outputs.")
+    history_ = _of_student("history_", "Loss and accuracy of each epoch.")
+    n_iter_ = _of_student("n_iter_", "Epochs trained.")
+    n_features_in_ = _of_student("n_features_in_", "Size of X's second axis in fit.")
+    feature_names_in_ = _of_student("feature_names_in_", "Names of the columns in fit.")
 
     def __init__(
         self,
         teacher=None,
-        *,
         student="auto",
+        *,
         alpha=0.5,
         temperature=4.0,
         soft_loss="kl",
         hints=None,
-        hint_weight=1.0,
-        hint_loss="mse",
-        teacher_classes=None,
-        teacher_outputs="auto",
-        teacher_weights=None,
         unlabeled_ratio=None,
         memory=None,
-        optimizer="adam",
-        learning_rate=1e-3,
-        batch_size=32,
-        epochs=30,
-        early_stopping=False,
-        validation_fraction=0.1,
-        n_iter_no_change=10,
-        callbacks=None,
-        class_weight=None,
-        image_size=None,
-        color_mode=None,
-        cache=None,
-        augmentation=None,
-        n_views=None,
-        dtype_policy=None,
-        distribution=None,
-        checkpoint=None,
-        warm_start=False,
-        random_state=None,
-        verbose=0,
     ):
         self.teacher = teacher
         self.student = student
@@ -273,38 +192,8 @@ class KDClassifier(NetworkClassifier):
         self.temperature = temperature
         self.soft_loss = soft_loss
         self.hints = hints
-        self.hint_weight = hint_weight
-        self.hint_loss = hint_loss
-        self.teacher_classes = teacher_classes
-        self.teacher_outputs = teacher_outputs
-        self.teacher_weights = teacher_weights
         self.unlabeled_ratio = unlabeled_ratio
         self.memory = memory
-        self.optimizer = optimizer
-        self.learning_rate = learning_rate
-        self.batch_size = batch_size
-        self.epochs = epochs
-        self.early_stopping = early_stopping
-        self.validation_fraction = validation_fraction
-        self.n_iter_no_change = n_iter_no_change
-        self.callbacks = callbacks
-        self.class_weight = class_weight
-        self.image_size = image_size
-        self.color_mode = color_mode
-        self.cache = cache
-        self.augmentation = augmentation
-        self.n_views = n_views
-        self.dtype_policy = dtype_policy
-        self.distribution = distribution
-        self.checkpoint = checkpoint
-        self.warm_start = warm_start
-        self.random_state = random_state
-        self.verbose = verbose
-
-    @property
-    def student_(self):
-        """Trained student, a keras.Model from raw images to class probabilities."""
-        return self.model_
 
     def fit(
         self,
@@ -328,7 +217,8 @@ class KDClassifier(NetworkClassifier):
             Weight of each image in the whole loss; images of weight 0 are left out.
         teacher_logits : array-like of shape (n, n_outputs), default=None
             What the teacher says about X, if it was asked elsewhere. scikit-learn's searches take
-            the rows of each fold.
+            the rows of each fold. Labels of the outputs that are not those of y, sorted, are named
+            by ``teacher=Teacher(None, classes=...)``.
         teacher_proba : array-like of shape (n, n_outputs), default=None
             The same as probabilities.
         X_unlabeled : like X, of any length, default=None
@@ -341,31 +231,236 @@ class KDClassifier(NetworkClassifier):
         self : KDClassifier
             The fitted classifier.
         """
+        again = getattr(self.student, "warm_start", False) and hasattr(self, "student_")
+        given = _check_given(teacher_logits, teacher_proba)
+        return self._fit(X, y, sample_weight, again=again, given=given, X_unlabeled=X_unlabeled)
+
+    def partial_fit(self, X, y, classes=None, sample_weight=None):
+        """Train the student for one more epoch.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, height, width[, channels]) or (n, n_features), or paths
+            Images, a table, or n paths of image files.
+        y : array-like of shape (n,)
+            Class labels.
+        classes : array-like of shape (n_classes,), default=None
+            Every label that may come; needed in the first call only.
+        sample_weight : array-like of shape (n,), default=None
+            Weight of each image in the loss.
+
+        Returns
+        -------
+        self : KDClassifier
+            The fitted classifier.
+        """
+        again = hasattr(self, "student_")
+        if not again and classes is None:
+            raise ValueError("classes must be passed in the first call of partial_fit")
+        return self._fit(X, y, sample_weight, again=again, classes=classes, epochs=1)
+
+    def _fit(
+        self,
+        X,
+        y,
+        sample_weight,
+        *,
+        again,
+        classes=None,
+        epochs=None,
+        given=None,
+        X_unlabeled=None,
+    ):
         self._validate_params()
-        again = self.warm_start and hasattr(self, "model_")
-        images, y, sample_weight = self._check_training_data(X, y, sample_weight, reset=not again)
-        self._check_classes(y, reset=not again)
-        if teacher_logits is not None and teacher_proba is not None:
-            raise ValueError("give teacher_logits or teacher_proba, not both")
-        given = None
-        if teacher_logits is not None:
-            given = check_array(teacher_logits, dtype=np.float32, input_name="teacher_logits")
-        elif teacher_proba is not None:
-            given = check_array(teacher_proba, input_name="teacher_proba")
-            given = log_of(check_probabilities(given, "teacher_proba"))
-        unlabeled = None
+        teachers = as_teachers(self.teacher)
+        hints = as_hints(self.hints)
+        student = self._student_to_train(again)
+        lessons = student._make_lessons(X, y, sample_weight, classes=classes, again=again)
+        self._check_lessons(lessons, student, teachers, hints, given, X_unlabeled)
+        self._prepare_teachers(teachers, lessons, student, hints, again)
         if X_unlabeled is not None:
-            unlabeled = self._check_images(X_unlabeled, reset=False)
-            unlabeled = keep_decoded(unlabeled, self.cache, verbose=self.verbose)
-        return self._train(
-            images,
-            y,
-            sample_weight,
-            again=again,
-            epochs=self.epochs,
-            given_logits=given,
-            unlabeled=unlabeled,
+            unlabeled = student._read(X_unlabeled, reset=False, name="X_unlabeled")
+            unlabeled = keep_decoded(unlabeled, student.image_cache, verbose=student.verbose)
+            lessons = with_unlabeled(lessons, unlabeled, self.unlabeled_ratio)
+        lessons = student._with_views(lessons)
+        if self._teachers.members or given is not None:
+            lessons = self._distilled(lessons, student, teachers, hints, given)
+        student._learn(lessons, student.epochs if epochs is None else epochs)
+        self.student_ = student
+        self._hinted = _hinted(hints)
+        return self
+
+    def _student_to_train(self, again):
+        """Return a clone of the student, or the one trained before with today's parameters."""
+        student = self.student
+        if isinstance(student, str):
+            # Names what is wrong with it by this parameter's name.
+            as_network(student, (1,), "student")
+        if not isinstance(student, NetworkClassifier):
+            student = NetworkClassifier(student)
+        student = clone(student)
+        return self.student_.set_params(**student.get_params(deep=False)) if again else student
+
+    def _distilled(self, lessons, student, teachers, hints, given):
+        """Add to lessons what is learned from teachers."""
+        features = self._teacher_features(lessons, student, hints) if hints else None
+        loss = DistillationLoss(
+            len(student.classes_),
+            self.alpha,
+            self.temperature,
+            self.soft_loss,
+            hint_sizes=features.sizes if features else (),
+            hint_weight=hints.weight if hints else 0.0,
         )
+        lessons = with_loss(lessons, loss)
+        if self.alpha < 1:
+            if given is not None:
+                labels = teachers[0].classes if len(teachers) == 1 else None
+                lessons = with_given_logits(lessons, given, labels, student.classes_)
+            if self._teachers.members:
+                lessons = with_teachers(
+                    lessons,
+                    self._teachers,
+                    self.temperature,
+                    self.memory,
+                    unlabeled_only=given is not None,
+                )
+        return with_hints(lessons, features, student.batch_size) if features else lessons
+
+    def _prepare_teachers(self, teachers, lessons, student, hints, again):
+        """Load or fit the teachers, unless training goes on and they are there already."""
+        made_of = [(one.model, one.classes, one.outputs) for one in teachers]
+        before = getattr(self, "_made_of", []) if again else []
+        same = len(before) == len(made_of) and all(
+            ours is theirs
+            for pair in zip(before, made_of, strict=True)
+            for ours, theirs in zip(*pair, strict=True)
+        )
+        if not (again and same):
+            if again and hints:
+                raise ValueError(
+                    "teacher cannot change while training goes on with hints, which were made "
+                    "for the one before. Set it back, or begin anew with fit and warm_start=False"
+                )
+            members = make_ready(teachers, lessons)
+            self._teachers = Teachers(members, student.classes_, student.batch_size)
+            self._made_of = made_of
+            vars(self).pop("teacher_", None)
+            if members:
+                sources = [member.source for member in members]
+                several = isinstance(self.teacher, list | tuple)
+                self.teacher_ = sources if several else sources[0]
+        self._teachers.weights = [one.weight for one in teachers if one.model is not None]
+
+    def _teacher_features(self, lessons, student, hints):
+        members = self._teachers.members
+        if len(members) != 1 or not isinstance(members[0], KerasTeacher):
+            raise ValueError(
+                "hints need a teacher that is one keras.Model, or the path of one; got "
+                f"{self.teacher!r}"
+            )
+        if lessons.network is None:
+            network = student._logits_model
+        else:
+            # Making a network draws random weights; nobody else's random numbers must move.
+            with seeded(0):
+                network = lessons.network()
+        return TeacherFeatures(hints, members[0].network, network)
+
+    def _check_lessons(self, lessons, student, teachers, hints, given, X_unlabeled):
+        n_classes, asked = len(student.classes_), any(one.model is not None for one in teachers)
+        if lessons.network is None and _hinted(hints) != self._hinted:
+            raise ValueError(
+                "hints cannot change while training goes on with the same network: they were "
+                f"{self._hinted}, and are {_hinted(hints)}. Set them back, or begin anew with fit "
+                "and warm_start=False"
+            )
+        if given is not None and len(given) != len(lessons.images):
+            raise ValueError(
+                f"teacher_logits or teacher_proba has {len(given)} rows, but X has "
+                f"{len(lessons.images)} images"
+            )
+        if hints and not asked:
+            raise ValueError("hints need a teacher that is one keras.Model, or the path of one")
+        if student.augmentation is not None and given is not None:
+            raise ValueError(
+                "augmentation shows the student images that teacher_logits and teacher_proba say "
+                "nothing about; give a teacher that can be asked instead of them"
+            )
+        if student.augmentation is not None and hints and student.n_views is None:
+            raise ValueError("hints with an augmentation need n_views, the number of views to keep")
+        if X_unlabeled is not None:
+            if not asked:
+                raise ValueError(
+                    "X_unlabeled needs a teacher to say what is in the images: give one to "
+                    f"{type(self).__name__}"
+                )
+            if self.alpha == 1 and not hints:
+                raise ValueError("X_unlabeled has no effect with alpha=1; set alpha below 1")
+            if self.soft_loss in ("dkd", "literal"):
+                raise ValueError(f"soft_loss={self.soft_loss!r} needs labels; X_unlabeled has none")
+        elif self.unlabeled_ratio is not None:
+            raise ValueError("unlabeled_ratio has no effect without fit(..., X_unlabeled=...)")
+        if n_classes == 2:
+            if self.soft_loss == "dkd":
+                raise ValueError(
+                    "soft_loss='dkd' compares the classes other than the true one, of which two "
+                    "classes leave a single one; use 'kl'"
+                )
+            if self.soft_loss == "dist":
+                warnings.warn(
+                    "soft_loss='dist': two probabilities of one image always correlate to 1 or -1,"
+                    " so its first term says little about two classes; consider 'kl'",
+                    stacklevel=4,
+                )
+
+    def predict(self, X):
+        """Return the most probable class label.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, height, width[, channels]) or (n, n_features), or paths
+            Images, a table, or n paths of image files.
+
+        Returns
+        -------
+        y : ndarray of shape (n,)
+            Class labels.
+        """
+        check_is_fitted(self)
+        return self.student_.predict(X)
+
+    def predict_proba(self, X):
+        """Return the probability of each class.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, height, width[, channels]) or (n, n_features), or paths
+            Images, a table, or n paths of image files.
+
+        Returns
+        -------
+        proba : ndarray of shape (n, n_classes)
+            Probabilities in the order of ``classes_``.
+        """
+        check_is_fitted(self)
+        return self.student_.predict_proba(X)
+
+    def decision_function(self, X):
+        """Return the logits.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, height, width[, channels]) or (n, n_features), or paths
+            Images, a table, or n paths of image files.
+
+        Returns
+        -------
+        logits : ndarray of shape (n, n_classes), or (n,) for two classes
+            Outputs before the softmax; for two classes, the second's minus the first's.
+        """
+        check_is_fitted(self)
+        return self.student_.decision_function(X)
 
     def teacher_predict_proba(self, X):
         """Return the probability of each class according to the teacher.
@@ -386,9 +481,15 @@ class KDClassifier(NetworkClassifier):
                 f"this {type(self).__name__} was fitted without a teacher that can be asked about "
                 "images; give one as its parameter teacher"
             )
-        images = self._check_images(X, reset=False)
-        logits = self._ask_teachers(images, np.arange(len(images)), temperature=1.0)
-        return softmax(logits.astype(np.float64), axis=1)
+        images = self.student_._read(X, reset=False)
+        with self._teachers.remembering(temperature=1.0, memory=self.memory) as ask:
+            logits = [
+                ask(block, image_digests(block))
+                for _, block in read_blocks(
+                    images, np.arange(len(images)), self._teachers.batch_size
+                )
+            ]
+        return softmax(np.concatenate(logits).astype(np.float64), axis=1)
 
     def agreement_score(self, X):
         """Return how often student and teacher predict the same class.
@@ -406,173 +507,27 @@ class KDClassifier(NetworkClassifier):
         taught = self.classes_[self.teacher_predict_proba(X).argmax(axis=1)]
         return float(np.mean(self.predict(X) == taught))
 
-    def _make_lessons(
-        self, images, y, hard, sample_weight, network, views, given_logits=None, unlabeled=None
-    ):
-        self._check_lessons(given_logits, unlabeled, n_images=len(images))
-        self._prepare_teachers(images, y, sample_weight, again=network is None)
-        if self.teacher is None and given_logits is None:
-            return super()._make_lessons(images, y, hard, sample_weight, network, views)
-        n_labeled, mixing = len(images), {}
-        if unlabeled is not None:
-            images = JoinedImages(images, unlabeled)
-            n_new = len(unlabeled)
-            hard = np.concatenate([hard, np.zeros((n_new, hard.shape[1]), hard.dtype)])
-            sample_weight = np.concatenate([sample_weight, np.ones(n_new, sample_weight.dtype)])
-            mixing = {
-                "extra_rows": np.arange(n_labeled, len(images)),
-                "extra_ratio": self.unlabeled_ratio,
-            }
-        live = views is not None and self.n_views is None
-        soft = np.zeros_like(hard)
-        # Where views are trained on, the images themselves only matter as validation images.
-        if self.alpha < 1 and (views is None or self.early_stopping):
-            # Images of weight 0 are not trained on, so nobody is asked about them.
-            asked = np.flatnonzero(sample_weight)
-            if given_logits is not None:
-                soft[:n_labeled] = match_classes(given_logits, self.teacher_classes, self.classes_)
-                asked = asked[asked >= n_labeled]
-            if len(asked):
-                soft[asked] = self._ask_teachers(images, asked, self.temperature)
-        targets = [hard, soft, sample_weight[:, None]]
-        sizes = ()
-        if self.hints:
-            if network:
-                self._hints = self._make_hints(network)
-                network = partial(with_hints, network, **self._hints.attachment)
-            sizes = self._hints.sizes
-            targets.append(self._hints.targets(images, self.batch_size))
-        loss = DistillationLoss(
-            len(self.classes_),
-            self.alpha,
-            self.temperature,
-            self.soft_loss,
-            hint_sizes=sizes,
-            hint_weight=self.hint_weight,
-        )
-        lessons = Lessons(
-            images, np.concatenate(targets, axis=1), sample_weight, loss, network, mixing
-        )
-        if views is None:
-            return lessons
-        if live:
-            lessons.mixing["augment"] = views.draw
-            if self.alpha < 1:
-                lessons.mixing["retarget"] = self._ask_live
-            return lessons
-        drawn = views.draw_all(images, self.n_views, self.batch_size)
-        of_views = np.tile(lessons.targets, (self.n_views, 1))
-        if self.alpha < 1:
-            k = len(self.classes_)
-            asked = np.flatnonzero(np.tile(sample_weight, self.n_views))
-            of_views[asked, k : 2 * k] = self._ask_teachers(drawn, asked, self.temperature)
-        if self.hints:
-            of_views[:, -sum(sizes) :] = self._hints.targets(drawn, self.batch_size)
-        return lessons.with_views(drawn, of_views)
+    def __sklearn_tags__(self):
+        """Say that images are welcome, besides tables."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.three_d_array = True
+        return tags
 
-    def _prepare_teachers(self, images, y, sample_weight, again):
-        """Load or fit the teachers, unless training goes on and they are there already."""
-        if self.teacher is None:
-            for name in ("teacher_", "_teachers", "_made_of"):
-                vars(self).pop(name, None)
-            return
-        made_of = (self.teacher, self.teacher_classes, self.teacher_outputs)
-        if again:
-            before = getattr(self, "_made_of", (None,) * 3)
-            if all(one is other for one, other in zip(before, made_of, strict=True)):
-                return
-            if self.hints:
-                raise ValueError(
-                    "teacher cannot change while training goes on with hints, which were made "
-                    "for the one before. Set it back, or begin anew with fit and warm_start=False"
-                )
-        rows = np.flatnonzero(sample_weight)
-        self._teachers = as_teachers(
-            self.teacher,
-            images,
-            y,
-            rows,
-            sample_weight,
-            self.teacher_classes,
-            self.teacher_outputs,
-        )
-        self._made_of = made_of
-        sources = [teacher.source for teacher in self._teachers]
-        self.teacher_ = sources if isinstance(self.teacher, list | tuple) else sources[0]
 
-    def _ask_live(self, images, targets):
-        """Return the targets of a batch with the teacher's logits of these very images."""
-        k, rows = len(self.classes_), np.arange(len(images))
-        members = [
-            match_classes(teacher.logits(images, rows, len(images)), teacher.labels, self.classes_)
-            for teacher in self._teachers
-        ]
-        targets = targets.copy()
-        targets[:, k : 2 * k] = average_logits(members, self.teacher_weights, self.temperature)
-        return targets
+def _check_given(teacher_logits, teacher_proba):
+    """Return what a teacher said elsewhere as logits, None if it said nothing."""
+    if teacher_logits is not None and teacher_proba is not None:
+        raise ValueError("give teacher_logits or teacher_proba, not both")
+    name, outputs = "teacher_logits", "logits"
+    if teacher_proba is not None:
+        name, outputs = "teacher_proba", "probabilities"
+    given = teacher_logits if teacher_proba is None else teacher_proba
+    if given is None:
+        return None
+    given = check_array(given, ensure_2d=False, dtype=[np.float64, np.float32], input_name=name)
+    return as_logits(given, outputs, name)
 
-    def _check_lessons(self, given_logits, unlabeled, n_images):
-        if given_logits is not None and len(given_logits) != n_images:
-            raise ValueError(
-                f"teacher_logits or teacher_proba has {len(given_logits)} rows, but X has "
-                f"{n_images} images"
-            )
-        if self.hints and self.teacher is None:
-            raise ValueError("hints need a teacher that is one keras.Model, or the path of one")
-        if self.augmentation is not None and given_logits is not None:
-            raise ValueError(
-                "augmentation shows the student images that teacher_logits and teacher_proba say "
-                "nothing about; give a teacher that can be asked instead of them"
-            )
-        if self.augmentation is not None and self.hints and self.n_views is None:
-            raise ValueError("hints with an augmentation need n_views, the number of views to keep")
-        if unlabeled is not None:
-            if self.teacher is None:
-                raise ValueError(
-                    "X_unlabeled needs a teacher to say what is in the images: give one to "
-                    f"{type(self).__name__}"
-                )
-            if self.alpha == 1 and not self.hints:
-                raise ValueError("X_unlabeled has no effect with alpha=1; set alpha below 1")
-            if self.soft_loss in ("dkd", "literal"):
-                raise ValueError(f"soft_loss={self.soft_loss!r} needs labels; X_unlabeled has none")
-        elif self.unlabeled_ratio is not None:
-            raise ValueError("unlabeled_ratio has no effect without fit(..., X_unlabeled=...)")
-        if len(self.classes_) == 2:
-            if self.soft_loss == "dkd":
-                raise ValueError(
-                    "soft_loss='dkd' compares the classes other than the true one, of which two "
-                    "classes leave a single one; use 'kl'"
-                )
-            if self.soft_loss == "dist":
-                warnings.warn(
-                    "soft_loss='dist': two probabilities of one image always correlate to 1 or -1,"
-                    " so its first term says little about two classes; consider 'kl'",
-                    stacklevel=5,
-                )
 
-    def _ask_teachers(self, images, rows, temperature):
-        """Return the logits of all teachers together, classes matched."""
-        members = [
-            match_classes(
-                ask_once(teacher, images, rows, self.batch_size, self.memory),
-                teacher.labels,
-                self.classes_,
-            )
-            for teacher in self._teachers
-        ]
-        return average_logits(members, self.teacher_weights, temperature)
-
-    def _make_hints(self, network):
-        if self.teacher is None or not isinstance(self.teacher_, keras.Model):
-            raise ValueError(
-                "hints need a teacher that is one keras.Model, or the path of one; got "
-                f"{self.teacher!r}"
-            )
-        # Making a network draws random weights; nobody else's random numbers must move.
-        with seeded(0):
-            student = network()
-        return Hints(self.hints, self.hint_loss, self._teachers[0].network, student)
-
-    def _attach_models(self):
-        self._set_models(without_hints(self._trainer.model_))
+def _hinted(hints):
+    """Return what a network that is trained for hints cannot follow when they change."""
+    return None if hints is None else (hints.layers, hints.loss)

@@ -6,6 +6,8 @@ import operator
 import keras
 from keras import ops
 
+from skkd.models._columns import Columns
+
 
 def kl(one_hot, teacher_logits, student_logits, temperature, sample_weight):
     r"""Kullback-Leibler divergence of softened probabilities, times the squared temperature.
@@ -186,18 +188,28 @@ class DistillationLoss(keras.losses.Loss):
         self.hint_sizes = tuple(hint_sizes)
         self.hint_weight = hint_weight
 
+    @property
+    def target_columns(self):
+        """Layout of what is to be learned of an image."""
+        return Columns(labels=self.n_classes, logits=self.n_classes, weight=1, **self._hints)
+
+    @property
+    def _hints(self):
+        return {"hints": sum(self.hint_sizes)} if self.hint_sizes else {}
+
     def call(self, y_true, y_pred):
         """Return the loss of each image."""
-        k = self.n_classes
-        one_hot, teacher_logits, weight = y_true[:, :k], y_true[:, k : 2 * k], y_true[:, 2 * k]
-        student_logits = y_pred[:, :k]
-        loss = self._label_loss(one_hot, teacher_logits, student_logits, weight)
-        start = 0
-        for size in self.hint_sizes:
-            wanted = y_true[:, 2 * k + 1 + start : 2 * k + 1 + start + size]
-            given = y_pred[:, k + start : k + start + size]
-            loss = loss + self.hint_weight * ops.mean(ops.square(wanted - given), axis=-1)
-            start += size
+        wanted = self.target_columns.split(y_true)
+        given = Columns(logits=self.n_classes, **self._hints).split(y_pred)
+        loss = self._label_loss(
+            wanted["labels"], wanted["logits"], given["logits"], wanted["weight"][:, 0]
+        )
+        if self.hint_sizes:
+            pairs = Columns(**{f"pair{i}": size for i, size in enumerate(self.hint_sizes)})
+            theirs, ours = (pairs.split(side["hints"]) for side in (wanted, given))
+            for pair in pairs.widths:
+                squares = ops.square(theirs[pair] - ours[pair])
+                loss = loss + self.hint_weight * ops.mean(squares, axis=-1)
         return loss
 
     def _label_loss(self, one_hot, teacher_logits, student_logits, weight):

@@ -66,7 +66,7 @@ def keep_decoded(images, cache, *, verbose=False):
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OSError(
-            f'cache must be None, "memory" or a folder to write to; got {folder}: {error}'
+            f'image_cache must be None, "memory" or a folder to write to; got {folder}: {error}'
         ) from error
     path = folder / f"skkd-images-{_fingerprint(images)}.npy"
     if not _is_whole(path, images):

@@ -2,8 +2,6 @@
 
 import contextlib
 import re
-from copy import deepcopy
-from dataclasses import replace
 from functools import partial
 from numbers import Integral, Real
 from os import PathLike
@@ -11,35 +9,32 @@ from os import PathLike
 import keras
 import numpy as np
 from scipy.special import softmax
-from sklearn.base import BaseEstimator, ClassifierMixin, clone
-from sklearn.model_selection import train_test_split
-from sklearn.utils import check_random_state, compute_sample_weight
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
-from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import (
-    _check_sample_weight,
-    check_consistent_length,
-    check_is_fitted,
-    column_or_1d,
-    validate_data,
-)
+from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skkd._backend import on_one_device, without_advice
 from skkd._scikeras import NetworkTrainer
+from skkd.images._blocks import in_memory
 from skkd.images._decoded import keep_decoded
 from skkd.images._files import ImagePaths
 from skkd.images._input import as_images
 from skkd.images._stores import StoredImages
+from skkd.models._accuracy import Accuracy
 from skkd.models._batches import Batches, naming_files, predict_batches
-from skkd.models._checkpoint import Checkpoint, content_digest
+from skkd.models._checkpoint import Checkpoint
+from skkd.models._features import without_features
+from skkd.models._labels import check_classes, check_labels, check_weights, hold_out
 from skkd.models._layers import probability_model
-from skkd.models._lessons import Accuracy, Lessons
+from skkd.models._lessons import labeled, with_views
 from skkd.models._networks import ScratchNetwork, as_network, build_logits
 from skkd.models._normalization import mean_and_variance
+from skkd.models._sharing import SharesModels, description
 from skkd.models._views import Views
 
 
-class NetworkClassifier(ClassifierMixin, BaseEstimator):
+class NetworkClassifier(SharesModels, ClassifierMixin, BaseEstimator):
     """Train a Keras network as a scikit-learn classifier.
 
     Parameters
@@ -73,7 +68,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):
         for arrays of another size. None keeps their size.
     color_mode : {"grayscale", "rgb"} or None, default=None
         Channels of images read from files. None means gray if all files are gray, RGB otherwise.
-    cache : "memory", path or None, default=None
+    image_cache : "memory", path or None, default=None
         Where images of files are kept decoded while fit trains. None decodes them anew in every
         epoch. "memory" decodes them once and keeps them as 8-bit arrays. A folder keeps them in
         one file there, for later fits on the same files too: a search decodes once for each fold,
@@ -120,7 +115,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):
 
     See Also
     --------
-    skkd.KDClassifier : The same, with a teacher.
+    skkd.KDClassifier : Trains one of these from a teacher too.
 
     Notes
     -----
@@ -155,7 +150,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):
         "class_weight": [dict, StrOptions({"balanced"}), None],
         "image_size": [tuple, list, None],
         "color_mode": [StrOptions({"grayscale", "rgb"}), None],
-        "cache": [str, PathLike, None],
+        "image_cache": [str, PathLike, None],
         "augmentation": [keras.layers.Layer, None],
         "n_views": [Interval(Integral, 1, None, closed="left"), None],
         "dtype_policy": [str, keras.DTypePolicy, None],
@@ -165,9 +160,6 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):
         "random_state": ["random_state"],
         "verbose": [Interval(Integral, 0, 2, closed="both"), "boolean"],
     }
-
-    # The name under which users know the architecture, for error messages.
-    _network_parameter = "network"
 
     # What a network that exists already cannot follow any more when it is trained on.
     _lasting_parameters = (
@@ -189,7 +181,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):
         class_weight=None,
         image_size=None,
         color_mode=None,
-        cache=None,
+        image_cache=None,
         augmentation=None,
         n_views=None,
         dtype_policy=None,
@@ -211,7 +203,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):
         self.class_weight = class_weight
         self.image_size = image_size
         self.color_mode = color_mode
-        self.cache = cache
+        self.image_cache = image_cache
         self.augmentation = augmentation
         self.n_views = n_views
         self.dtype_policy = dtype_policy
@@ -238,11 +230,9 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):
         self : NetworkClassifier
             The fitted classifier.
         """
-        self._validate_params()
         again = self.warm_start and hasattr(self, "model_")
-        images, y, sample_weight = self._check_training_data(X, y, sample_weight, reset=not again)
-        self._check_classes(y, reset=not again)
-        return self._train(images, y, sample_weight, again=again, epochs=self.epochs)
+        lessons = self._make_lessons(X, y, sample_weight, again=again)
+        return self._learn(self._with_views(lessons), self.epochs)
 
     def partial_fit(self, X, y, classes=None, sample_weight=None):
         """Train for one more epoch.
@@ -263,66 +253,46 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):
         self : NetworkClassifier
             The fitted classifier.
         """
-        self._validate_params()
         again = hasattr(self, "model_")
         if not again and classes is None:
             raise ValueError("classes must be passed in the first call of partial_fit")
-        images, y, sample_weight = self._check_training_data(X, y, sample_weight, reset=not again)
-        self._check_classes(y, classes, reset=not again)
-        return self._train(images, y, sample_weight, again=again, epochs=1)
+        lessons = self._make_lessons(X, y, sample_weight, classes=classes, again=again)
+        return self._learn(self._with_views(lessons), epochs=1)
 
-    def _check_training_data(self, X, y, sample_weight, reset):
-        if y is None:
-            raise ValueError(
-                f"{type(self).__name__} requires y to be passed, but the target y is None"
-            )
-        images = self._check_images(X, reset=reset)
-        y = column_or_1d(y, warn=True)
-        check_consistent_length(images, y)
-        if y.dtype == object and (lost := sum(label is None or label != label for label in y)):
-            raise ValueError(f"y must have no missing labels; got None or NaN for {lost} images")
-        check_classification_targets(y)
-        sample_weight = _check_sample_weight(
-            sample_weight, images, dtype=np.float32, ensure_non_negative=True
+    def _make_lessons(self, X, y, sample_weight, *, again, classes=None):
+        """Return what there is to learn from labels.
+
+        Whoever teaches more, such as `KDClassifier`, adds to it and hands it on to ``_learn``.
+        """
+        self._validate_params()
+        owner = type(self).__name__
+        # Before anything takes time.
+        self._check_learning_rate()
+        self._check_lasting_parameters(again)
+        images = self._read(X, reset=not again)
+        labels = check_labels(y, images, owner)
+        sample_weight = check_weights(sample_weight, self.class_weight, images, labels)
+        self.classes_ = check_classes(labels, classes, self.classes_ if again else None, owner)
+        images = keep_decoded(images, self.image_cache, verbose=self.verbose)
+        if self.n_views is not None:
+            # Their views will be held in memory too, in which they are read without decoding.
+            images = in_memory(images)
+        seed = check_random_state(self.random_state).randint(2**31 - 1)
+        rows, held_out = np.flatnonzero(sample_weight), None
+        if self.early_stopping:
+            rows, held_out = hold_out(rows, labels, self.validation_fraction, seed)
+        return labeled(
+            images,
+            labels,
+            self.classes_,
+            sample_weight,
+            rows=rows,
+            held_out=held_out,
+            seed=seed,
+            network=None if again else self._network_of(images, rows, sample_weight),
         )
-        if self.class_weight is not None:
-            sample_weight = sample_weight * self._weights_by_class(y, sample_weight)
-        if not sample_weight.any():
-            raise ValueError("sample_weight must not be zero for every image")
-        images = keep_decoded(images, self.cache, verbose=self.verbose)
-        return images, y, sample_weight.astype(np.float32)
 
-    def _weights_by_class(self, y, sample_weight):
-        if self.class_weight != "balanced":
-            return compute_sample_weight(self.class_weight, y)
-        # The frequency of a class counts its images' weights, so that an image of weight 2 is two
-        # and one of weight 0 none.
-        _, classes = np.unique(y, return_inverse=True)
-        totals = np.bincount(classes, weights=sample_weight)
-        fair_share = totals.sum() / max(np.count_nonzero(totals), 1)
-        return fair_share / np.where(totals > 0, totals, 1.0)[classes]
-
-    def _check_classes(self, y, classes=None, *, reset):
-        labels = np.unique(y if classes is None else classes)
-        if reset:
-            if len(labels) < 2:
-                raise ValueError(
-                    f"{type(self).__name__} needs at least 2 classes; got {len(labels)} class: "
-                    f"{labels[0]!r}"
-                )
-            self.classes_ = labels
-        elif unknown := np.setdiff1d(labels, self.classes_).tolist():
-            raise ValueError(
-                f"y must hold only the classes of the first fit, {self.classes_.tolist()}; got "
-                f"{unknown}"
-            )
-        if unknown := np.setdiff1d(y, self.classes_).tolist():
-            raise ValueError(
-                f"y must hold only labels that are in classes, {self.classes_.tolist()}; got "
-                f"{unknown}"
-            )
-
-    def _check_images(self, X, reset):
+    def _read(self, X, *, reset, name="X"):
         image_size, color_mode = self.image_size, self.color_mode
         if not reset and len(self._input_shape) == 3:
             # Files are read as they were for training, whatever these ones are by themselves.
@@ -337,97 +307,15 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):
             self._input_shape = images.shape[1:]
         elif images.shape[1:] != self._input_shape:
             raise ValueError(
-                f"X has images of shape {images.shape[1:]}, but {type(self).__name__} was fitted "
-                f"on images of shape {self._input_shape}"
+                f"{name} has images of shape {images.shape[1:]}, but {type(self).__name__} was "
+                f"fitted on images of shape {self._input_shape}"
             )
         return images
 
-    def _check_lasting_parameters(self, again):
-        """Return what describes the network; where it goes on, that must be as it was."""
-        # The repr of an object that has none of its own ends in its address, which a pickle loses.
-        now = {
-            name: re.sub(r" at 0x\w+", "", _description(getattr(self, name)))
-            for name in self._lasting_parameters
-        }
-        if again:
-            for name, description in now.items():
-                if description != self._lasting[name]:
-                    raise ValueError(
-                        f"{name} cannot change while training goes on with the same network: it "
-                        f"was {self._lasting[name]}, and is {description}. Set it back, or begin "
-                        "anew with fit and warm_start=False"
-                    )
-        return now
-
-    def _train(self, images, y, sample_weight, again, epochs, **teaching):
-        self._check_learning_rate()
-        lasting = self._check_lasting_parameters(again)
-        seed = check_random_state(self.random_state).randint(2**31 - 1)
-        labels = np.searchsorted(self.classes_, y)
-        hard = np.eye(len(self.classes_), dtype=np.float32)[labels]
-        rows, held_out = np.flatnonzero(sample_weight), None
-        if self.early_stopping:
-            rows, held_out = self._hold_out(rows, labels, seed)
-        if not again:
-            network = self._normalized_network(images, rows, sample_weight)
-        else:
-            network = None
-        views = self._make_views(seed)
-        lessons = self._make_lessons(images, y, hard, sample_weight, network, views, **teaching)
-        callbacks = self._training_callbacks()
-        batches = lessons.batches(rows, self.batch_size, seed=seed, **lessons.mixing)
-        validation = None if held_out is None else lessons.batches(held_out, self.batch_size)
-        scope = self.distribution.scope() if self.distribution else contextlib.nullcontext()
-        with scope, naming_files(batches, validation), without_advice():
-            if again:
-                changed = self.learning_rate != self._learning_rate
-                self._trainer.follow(lessons.loss, self.learning_rate if changed else None)
-            else:
-                optimizer = self._make_optimizer()
-                on_one_device(optimizer)
-                self._trainer = NetworkTrainer(
-                    lessons.network,
-                    optimizer=optimizer,
-                    loss=lessons.loss,
-                    metrics=[Accuracy(len(self.classes_))],
-                    random_state=seed,
-                )
-            self._lasting, self._learning_rate = lasting, self.learning_rate
-            self._trainer.train(
-                batches,
-                validation,
-                epochs=epochs,
-                callbacks=callbacks,
-                verbose=int(self.verbose),
-                checkpoint=self._make_checkpoint(lessons, seed, callbacks),
-            )
-        self._attach_models()
-        self.history_ = dict(self._trainer.history_)
-        self.n_iter_ = self._trainer.current_epoch
-        return self
-
-    def _hold_out(self, rows, labels, seed):
-        try:
-            return train_test_split(
-                rows,
-                test_size=self.validation_fraction,
-                stratify=labels[rows],
-                random_state=seed,
-            )
-        except ValueError as error:
-            counts = np.bincount(labels[rows], minlength=len(self.classes_))
-            raise ValueError(
-                f"early_stopping with validation_fraction={self.validation_fraction} cannot keep "
-                f"images of every class for validation: y has {counts.tolist()} of the classes "
-                f"{self.classes_.tolist()} ({error}). Set a larger validation_fraction or "
-                "early_stopping=False, or bring more images"
-            ) from error
-
-    def _normalized_network(self, images, rows, sample_weight):
+    def _network_of(self, images, rows, sample_weight):
         """Return a function that makes the network to train, from raw images to logits."""
         input_shape = tuple(images.shape[1:])
-        parameter = self._network_parameter
-        network = as_network(getattr(self, parameter), input_shape, parameter)
+        network = as_network(self.network, input_shape)
         normalization = None
         if isinstance(network, ScratchNetwork):
             normalization = mean_and_variance(images, rows, sample_weight, self.batch_size)
@@ -441,14 +329,70 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):
             dtype_policy=self.dtype_policy,
         )
 
-    def _make_views(self, seed):
-        if self.augmentation is not None:
-            return Views(self.augmentation, seed)
-        if self.n_views is not None:
-            raise ValueError(f"n_views={self.n_views} has no effect without an augmentation")
-        return None
+    def _with_views(self, lessons):
+        """Augment lessons, before others learn what to say about the views."""
+        if self.augmentation is None:
+            if self.n_views is not None:
+                raise ValueError(f"n_views={self.n_views} has no effect without an augmentation")
+            return lessons
+        views = Views(self.augmentation, lessons.seed)
+        return with_views(lessons, views, self.n_views, self.batch_size)
 
-    def _make_checkpoint(self, lessons, seed, callbacks):
+    def _check_lasting_parameters(self, again):
+        """Return what describes the network; where it goes on, that must be as it was."""
+        # The repr of an object that has none of its own ends in its address, which a pickle loses.
+        now = {
+            name: re.sub(r" at 0x\w+", "", description(getattr(self, name)))
+            for name in self._lasting_parameters
+        }
+        for name in now if again else ():
+            if now[name] != self._lasting[name]:
+                raise ValueError(
+                    f"{name} cannot change while training goes on with the same network: it "
+                    f"was {self._lasting[name]}, and is {now[name]}. Set it back, or begin "
+                    "anew with fit and warm_start=False"
+                )
+        return now
+
+    def _learn(self, lessons, epochs):
+        """Train the network on lessons: a new one if they bring it, the one there is if not."""
+        again = lessons.network is None
+        callbacks = self._training_callbacks()
+        digest = lessons.answer_questions(
+            self.batch_size, digest=self.checkpoint is not None, verbose=self.verbose
+        )
+        batches, validation = lessons.batches(self.batch_size)
+        scope = self.distribution.scope() if self.distribution else contextlib.nullcontext()
+        with scope, naming_files(batches, validation), without_advice():
+            if again:
+                changed = self.learning_rate != self._learning_rate
+                self._trainer.follow(lessons.loss, self.learning_rate if changed else None)
+            else:
+                optimizer = self._make_optimizer()
+                on_one_device(optimizer)
+                self._trainer = NetworkTrainer(
+                    lessons.network,
+                    optimizer=optimizer,
+                    loss=lessons.loss,
+                    metrics=[Accuracy(len(self.classes_))],
+                    random_state=lessons.seed,
+                )
+            self._lasting = self._check_lasting_parameters(again)
+            self._learning_rate = self.learning_rate
+            self._trainer.train(
+                batches,
+                validation,
+                epochs=epochs,
+                callbacks=callbacks,
+                verbose=int(self.verbose),
+                checkpoint=self._make_checkpoint(lessons, digest, callbacks),
+            )
+        self._attach_models()
+        self.history_ = dict(self._trainer.history_)
+        self.n_iter_ = self._trainer.current_epoch
+        return self
+
+    def _make_checkpoint(self, lessons, digest, callbacks):
         if self.checkpoint is None:
             return None
         if not isinstance(self.random_state, Integral):
@@ -456,26 +400,26 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):
                 "checkpoint needs an int as random_state, or training could not go on as it "
                 f"began; got {self.random_state!r}"
             )
-        unimportant = {"callbacks", "verbose", "checkpoint", "cache", "memory", "teacher"}
+        unimportant = {"callbacks", "verbose", "checkpoint", "image_cache"}
         params = {k: v for k, v in self.get_params(deep=False).items() if k not in unimportant}
         key = (
-            str({k: _description(v) for k, v in params.items()}),
+            str({k: description(v) for k, v in params.items()}),
             # Of callbacks the numbers are kept, which only the same ones can take up.
             [type(callback).__qualname__ for callback in callbacks],
-            seed,
+            lessons.seed,
             self._trainer.current_epoch,
-            content_digest(lessons.images, self.batch_size),
+            digest,
+            description(lessons.loss),
             lessons.targets,
+            lessons.sample_weight,
+            lessons.key,
         )
-        return Checkpoint(self.checkpoint, (*key, lessons.sample_weight), callbacks)
+        return Checkpoint(self.checkpoint, key, callbacks)
 
     def _attach_models(self):
         """Make the models that predict from the one that is trained; they share its weights."""
-        self._set_models(self._trainer.model_)
-
-    def _set_models(self, logits_model):
-        self._logits_model = logits_model
-        self.model_ = probability_model(logits_model)
+        self._logits_model = without_features(self._trainer.model_)
+        self.model_ = probability_model(self._logits_model)
         # Keras exports to ONNX only what has been called.
         self.model_(np.zeros((1, *self._input_shape), dtype=np.float32))
 
@@ -492,18 +436,6 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):
             optimizer.learning_rate = self.learning_rate
             return optimizer
         return type(self.optimizer).from_config(self.optimizer.get_config())
-
-    def _make_lessons(self, images, y, hard, sample_weight, network, views):
-        """Return what is trained on, and with which loss; ``network`` is None after the first."""
-        loss = keras.losses.CategoricalCrossentropy(
-            from_logits=True, reduction="mean_with_sample_weight"
-        )
-        lessons = Lessons(images, hard, sample_weight, loss, network)
-        if views is None:
-            return lessons
-        if self.n_views is None:
-            return replace(lessons, mixing={"augment": views.draw})
-        return lessons.with_views(views.draw_all(images, self.n_views, self.batch_size))
 
     def _training_callbacks(self):
         callbacks = list(self.callbacks or [])
@@ -564,7 +496,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):
 
     def _logits(self, X):
         check_is_fitted(self)
-        images = self._check_images(X, reset=False)
+        images = self._read(X, reset=False)
         batches = Batches(images, batch_size=self.batch_size)
         return predict_batches(self._logits_model, batches).astype(np.float64)
 
@@ -573,18 +505,6 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):
         tags = super().__sklearn_tags__()
         tags.input_tags.three_d_array = True
         return tags
-
-    def __sklearn_clone__(self):
-        """Make an unfitted copy that shares the Keras models among the parameters.
-
-        scikit-learn would deep-copy a teacher for every candidate and fold.
-        """
-        copy = type(self)(
-            **{name: _clone_parameter(value) for name, value in self.get_params(deep=False).items()}
-        )
-        if hasattr(self, "_metadata_request"):
-            copy._metadata_request = deepcopy(self._metadata_request)
-        return copy
 
     def __getstate__(self):
         """Leave out the models that share the trained model's weights."""
@@ -598,25 +518,3 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):
         super().__setstate__(state)
         if "_trainer" in vars(self):
             self._attach_models()
-
-
-def _clone_parameter(value):
-    if isinstance(value, list | tuple):
-        return type(value)(_clone_parameter(item) for item in value)
-    # A deep copy of a teacher would be another teacher, to be asked all over again; layers are
-    # copied by fit, and a strategy cannot be copied.
-    shared = (
-        isinstance(value, keras.layers.Layer)
-        or hasattr(value, "scope")
-        or (callable(value) and not hasattr(value, "fit"))
-    )
-    return value if shared else clone(value, safe=False)
-
-
-def _description(value):
-    """Return a text that is the same in another process, unlike most objects' repr."""
-    if hasattr(value, "get_config") and not isinstance(value, type):
-        return str(value.get_config())
-    if hasattr(value, "scope"):
-        return type(value).__qualname__
-    return getattr(value, "__qualname__", None) or repr(value)

@@ -1,0 +1,42 @@
+"""A function as a teacher."""
+
+import numpy as np
+
+from skkd.distillation._answers import as_logits
+from skkd.models._batches import Batches
+
+
+class CallableTeacher:
+    """A function from images to logits or probabilities.
+
+    Parameters
+    ----------
+    function : callable
+        ``(images) -> array of shape (n, n_outputs)``. With an attribute ``fingerprint``, a text
+        that another teacher does not have, its outputs can be kept on disk.
+    labels : array-like of shape (n_outputs,), default=None
+        Class label of each output. None: the class labels in sorted order.
+    outputs : {"auto", "logits", "probabilities"}, default="auto"
+        What it returns; "auto" takes it for logits, and refuses what looks like probabilities.
+    """
+
+    def __init__(self, function, labels=None, outputs="auto"):
+        self.source = function
+        self.labels = labels
+        self.outputs = outputs
+
+    @property
+    def identity(self):
+        """What is recognized while it lives, without a fingerprint."""
+        return self.source
+
+    def fingerprint(self):
+        """Return the function's own fingerprint, or None."""
+        own = getattr(self.source, "fingerprint", None)
+        return None if own is None else f"{own}-{self.outputs}"
+
+    def logits(self, images, batch_size):
+        """Return the logits of images, of shape (n, n_outputs)."""
+        batches = Batches(images, batch_size=batch_size)
+        values = [np.asarray(self.source(batches[i][0])) for i in range(len(batches))]
+        return as_logits(np.concatenate(values), self.outputs, "teacher: the function's outputs")

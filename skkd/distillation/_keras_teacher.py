@@ -1,0 +1,134 @@
+"""A trained Keras model as a teacher."""
+
+import hashlib
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from skkd.distillation._answers import as_logits
+from skkd.models._batches import Batches, predict_batches
+from skkd.models._layers import check_built, logits_model
+
+
+def load_teacher(path):
+    """Read a trained model from a file.
+
+    Parameters
+    ----------
+    path : str or path
+        A ``.keras`` or ``.h5`` file that holds a whole model, not its weights alone.
+
+    Returns
+    -------
+    model : keras.Model
+        Not compiled: a teacher is not trained, and its losses may be unknown here.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If it is not a Keras model.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from skkd import MLP
+    >>> from skkd.distillation import load_teacher
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "teacher.keras"
+    ...     MLP(hidden=(4,)).build((3,), n_classes=2).save(path)
+    ...     load_teacher(path).output_shape
+    (None, 2)
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"teacher: there is no file {str(path)!r}")
+    if path.name.endswith(".weights.h5"):
+        raise ValueError(
+            f"teacher: {str(path)!r} holds weights without the network they belong to; build the "
+            "network, read them with its load_weights, and pass the model"
+        )
+    try:
+        return keras.saving.load_model(path, compile=False)
+    # On broken files Keras fails with whatever it trips over: KeyError, BadZipFile and more.
+    except Exception as error:
+        raise ValueError(f"teacher: {str(path)!r} is not a Keras model: {error}") from error
+
+
+class KerasTeacher:
+    """A trained Keras model.
+
+    Parameters
+    ----------
+    model : keras.Model
+        A functional or Sequential model, ending in logits, softmax or sigmoid. It is only read.
+    labels : array-like of shape (n_outputs,), default=None
+        Class label of each output. None: the class labels in sorted order.
+    outputs : {"auto", "logits", "probabilities"}, default="auto"
+        What the outputs are; "auto" goes by the activation of the last layer.
+    """
+
+    def __init__(self, model, labels=None, outputs="auto"):
+        check_built(model)
+        self.source = model
+        self.labels = labels
+        self.outputs = outputs
+        self.network = logits_model(model) if outputs == "auto" else model
+        self._taking = {}
+
+    def __reduce__(self):
+        """Pickle the model once, not again in the models made of its layers."""
+        return type(self), (self.source, self.labels, self.outputs)
+
+    identity = None
+
+    def fingerprint(self):
+        """Return a text that another network, or the same with other weights, does not have."""
+        return f"{network_fingerprint(self.source)}-{self.outputs}"
+
+    def logits(self, images, batch_size):
+        """Return the logits of images, of shape (n, n_outputs)."""
+        shape = tuple(images.shape[1:])
+        if shape not in self._taking:
+            self._taking[shape] = taking(self.network, shape)
+        batches = Batches(images, batch_size=batch_size)
+        if len(batches) == 1:
+            values = np.asarray(self._taking[shape].predict_on_batch(batches[0][0]))
+        else:
+            values = predict_batches(self._taking[shape], batches)
+        return as_logits(values, self.outputs, "teacher: the model's outputs")
+
+
+def network_fingerprint(model):
+    """Return a digest of a model's architecture and weights, however it is compiled."""
+    bare = keras.Model(model.inputs, model.outputs, name=model.name)
+    digest = hashlib.blake2b(bare.to_json().encode(), digest_size=16)
+    for weights in model.get_weights():
+        digest.update(np.ascontiguousarray(weights).tobytes())
+    return digest.hexdigest()
+
+
+def taking(model, image_shape):
+    """Put the layers before a model that turn images of a shape into what it takes."""
+    wanted = tuple(model.input_shape[1:])
+    if len(wanted) != len(image_shape):
+        raise ValueError(
+            f"teacher {model.name!r} takes inputs of shape {wanted}, but the images have shape "
+            f"{tuple(image_shape)}"
+        )
+    if len(wanted) != 3:
+        return model
+    inputs = x = keras.Input(image_shape)
+    if wanted[2] == 3 and image_shape[2] == 1:
+        x = keras.layers.Concatenate()([x, x, x])
+    elif wanted[2] == 1 and image_shape[2] == 3:
+        x = keras.ops.image.rgb_to_grayscale(x)
+    size = tuple(
+        have if want is None else want for want, have in zip(wanted[:2], x.shape[1:3], strict=True)
+    )
+    if size != tuple(image_shape[:2]):
+        x = keras.layers.Resizing(*size)(x)
+    return keras.Model(inputs, model(x))

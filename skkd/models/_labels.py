@@ -1,0 +1,138 @@
+"""Class labels and the weights of their images."""
+
+import numpy as np
+from sklearn.model_selection import train_test_split
+from sklearn.utils import compute_sample_weight
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import _check_sample_weight, check_consistent_length, column_or_1d
+
+
+def check_labels(y, images, owner):
+    """Return class labels, one an image.
+
+    Parameters
+    ----------
+    y : array-like of shape (n,)
+        What a user calls the labels.
+    images : array-like of shape (n, ...)
+        The images.
+    owner : str
+        Name of the estimator's class, for errors.
+
+    Returns
+    -------
+    labels : ndarray of shape (n,)
+        None of them missing.
+    """
+    if y is None:
+        raise ValueError(f"{owner} requires y to be passed, but the target y is None")
+    y = column_or_1d(y, warn=True)
+    check_consistent_length(images, y)
+    if y.dtype == object and (lost := sum(label is None or label != label for label in y)):
+        raise ValueError(f"y must have no missing labels; got None or NaN for {lost} images")
+    check_classification_targets(y)
+    return y
+
+
+def check_classes(y, given, known, owner):
+    """Return the classes to tell apart, sorted.
+
+    Parameters
+    ----------
+    y : ndarray of shape (n,)
+        Class labels.
+    given : array-like or None
+        All labels that may come, if they are known beforehand.
+    known : ndarray or None
+        The classes of a network that exists already.
+    owner : str
+        Name of the estimator's class, for errors.
+
+    Returns
+    -------
+    classes : ndarray of shape (n_classes,)
+        At least two.
+    """
+    labels = np.unique(y if given is None else given)
+    if known is None:
+        if len(labels) < 2:
+            raise ValueError(
+                f"{owner} needs at least 2 classes; got {len(labels)} class: {labels[0]!r}"
+            )
+        known = labels
+    elif unknown := np.setdiff1d(labels, known).tolist():
+        raise ValueError(
+            f"y must hold only the classes of the first fit, {known.tolist()}; got {unknown}"
+        )
+    if unknown := np.setdiff1d(y, known).tolist():
+        raise ValueError(
+            f"y must hold only labels that are in classes, {known.tolist()}; got {unknown}"
+        )
+    return known
+
+
+def check_weights(sample_weight, class_weight, images, y):
+    """Return the weight of each image: its own times that of its class.
+
+    Parameters
+    ----------
+    sample_weight : array-like of shape (n,) or None
+        Its own.
+    class_weight : dict, "balanced" or None
+        Those of the classes.
+    images : array-like of shape (n, ...)
+        The images.
+    y : ndarray of shape (n,)
+        Their labels.
+
+    Returns
+    -------
+    weights : ndarray of shape (n,), float32
+        None negative and not all zero.
+    """
+    weights = _check_sample_weight(
+        sample_weight, images, dtype=np.float32, ensure_non_negative=True
+    )
+    if class_weight == "balanced":
+        # The frequency of a class counts its images' weights, so that an image of weight 2 is two
+        # and one of weight 0 none.
+        _, classes = np.unique(y, return_inverse=True)
+        totals = np.bincount(classes, weights=weights)
+        fair_share = totals.sum() / max(np.count_nonzero(totals), 1)
+        weights = weights * (fair_share / np.where(totals > 0, totals, 1.0)[classes])
+    elif class_weight is not None:
+        weights = weights * compute_sample_weight(class_weight, y)
+    if not weights.any():
+        raise ValueError("sample_weight must not be zero for every image")
+    return weights.astype(np.float32)
+
+
+def hold_out(rows, y, fraction, seed):
+    """Split rows into those to train on and those to validate with, stratified by label.
+
+    Parameters
+    ----------
+    rows : ndarray of int
+        The rows to split.
+    y : ndarray of shape (n,)
+        Class labels of all rows.
+    fraction : float
+        Share to validate with, in (0, 1).
+    seed : int
+        Seed of the split.
+
+    Returns
+    -------
+    rows, held_out : ndarray of int
+        The two parts.
+    """
+    try:
+        return train_test_split(rows, test_size=fraction, stratify=y[rows], random_state=seed)
+    except ValueError as error:
+        classes, counts = np.unique(y[rows], return_counts=True)
+        raise ValueError(
+            f"early_stopping with validation_fraction={fraction} cannot keep images of every "
+            f"class for validation: y has {counts.tolist()} of the classes {classes.tolist()} "
+            f"({error}). Set a larger validation_fraction or early_stopping=False, or bring more "
+            "images"
+        ) from error
