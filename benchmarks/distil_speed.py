@@ -10,7 +10,7 @@ import time
 import keras
 import numpy as np
 
-from skkd import FiveBlockCNN, KDClassifier, TransferNet
+from skkd import FiveBlockCNN, KDClassifier, NetworkClassifier, TransferNet
 from skkd.distillation import _cache
 
 
@@ -32,7 +32,9 @@ def main():
 
     def ours():
         _cache._in_memory.clear()
-        KDClassifier(teacher, student=FiveBlockCNN(), epochs=args.epochs, random_state=0).fit(X, y)
+        KDClassifier(
+            teacher, NetworkClassifier(FiveBlockCNN(), epochs=args.epochs, random_state=0)
+        ).fit(X, y)
 
     def keras_distiller():
         student = FiveBlockCNN().build(shape, 4, normalization=(127.5, 75.0**2))

@@ -13,7 +13,7 @@ import keras
 from sklearn.datasets import load_digits
 from sklearn.svm import SVC
 
-from skkd import FiveBlockCNN, KDClassifier
+from skkd import FiveBlockCNN, KDClassifier, NetworkClassifier
 
 
 def resident():
@@ -31,7 +31,7 @@ def main():
     network = FiveBlockCNN(filters=(4,))
 
     def skkd_fit():
-        KDClassifier(SVC(), student=network, epochs=1).fit(X, y).predict(X)
+        KDClassifier(SVC(), NetworkClassifier(network, epochs=1)).fit(X, y).predict(X)
 
     def keras_step():
         model = network.build((8, 8, 1), 3)

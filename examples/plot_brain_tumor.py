@@ -98,11 +98,11 @@ teacher = NetworkClassifier(FiveBlockCNN(filters=(16, 32, 64, 128)), epochs=12, 
 )
 student = KDClassifier(
     teacher.model_,
-    student=FiveBlockCNN(filters=(8, 16, 32, 32), dense=(32,), dropout=0.1),
+    NetworkClassifier(
+        FiveBlockCNN(filters=(8, 16, 32, 32), dense=(32,), dropout=0.1), epochs=16, random_state=0
+    ),
     alpha=0.4,
     temperature=5,
-    epochs=16,
-    random_state=0,
 ).fit(X_train, y_train)
 
 networks = {"teacher": teacher.model_, "student": student.student_}

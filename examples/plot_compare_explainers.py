@@ -28,11 +28,11 @@ teacher = NetworkClassifier(FiveBlockCNN(filters=(16, 32, 64)), epochs=10, rando
 teacher.fit(X_train, y_train)
 student = KDClassifier(
     teacher.model_,
-    student=FiveBlockCNN(filters=(8, 16, 32), dense=(32,), dropout=0.1),
+    NetworkClassifier(
+        FiveBlockCNN(filters=(8, 16, 32), dense=(32,), dropout=0.1), epochs=15, random_state=0
+    ),
     alpha=0.4,
     temperature=5,
-    epochs=15,
-    random_state=0,
 ).fit(X_train, y_train)
 
 X, y, masks = X[500:], y[500:], masks[500:]

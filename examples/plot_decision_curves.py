@@ -68,7 +68,7 @@ teacher = NetworkClassifier(FiveBlockCNN(filters=(16, 32, 64)), epochs=20, rando
 teacher.fit(X_teacher, y_teacher)
 small = FiveBlockCNN(filters=(8, 16, 32, 32), dense=(32,), dropout=0.1)
 student = KDClassifier(
-    teacher.model_, student=small, alpha=0.4, temperature=2, epochs=30, random_state=0
+    teacher.model_, NetworkClassifier(small, epochs=30, random_state=0), alpha=0.4, temperature=2
 ).fit(X_labeled, y_labeled, X_unlabeled=X_unlabeled)
 alone = NetworkClassifier(small, epochs=60, random_state=0).fit(X_labeled, y_labeled)
 

@@ -97,13 +97,15 @@ teacher = NetworkClassifier(
 ).fit(X_train, y_train)
 student = KDClassifier(
     teacher.model_,
-    student=FiveBlockCNN(filters=(8, 16, 32, 32), dense=(32,), dropout=0.1),
+    NetworkClassifier(
+        FiveBlockCNN(filters=(8, 16, 32, 32), dense=(32,), dropout=0.1),
+        epochs=24,
+        augmentation=views,
+        n_views=6,
+        random_state=0,
+    ),
     alpha=0.4,
     temperature=4,
-    epochs=24,
-    augmentation=views,
-    n_views=6,
-    random_state=0,
 ).fit(X_train, y_train)
 without_views = clone(student).set_params(augmentation=None, n_views=None).fit(X_train, y_train)
 

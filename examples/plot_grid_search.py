@@ -74,10 +74,10 @@ from skkd import FeatureMapExplainer, make_fidelity_scorer
 
 student = KDClassifier(
     teacher,
+    NetworkClassifier(
+        FiveBlockCNN(filters=(8, 16, 32), dense=(32,), dropout=0.1), epochs=8, random_state=0
+    ),
     teacher_classes=network.classes_,
-    student=FiveBlockCNN(filters=(8, 16, 32), dense=(32,), dropout=0.1),
-    epochs=8,
-    random_state=0,
 )
 search = GridSearchCV(
     student,

@@ -30,15 +30,13 @@ teacher = SVC(gamma=0.001)
 # ``alpha`` weighs the labels against the teacher; ``temperature`` softens the probabilities of
 # both.
 
-from skkd import FiveBlockCNN, KDClassifier
+from skkd import FiveBlockCNN, KDClassifier, NetworkClassifier
 
 student = KDClassifier(
     teacher,
-    student=FiveBlockCNN(filters=(8, 16)),
+    NetworkClassifier(FiveBlockCNN(filters=(8, 16)), epochs=15, random_state=0),
     alpha=0.4,
     temperature=5,
-    epochs=15,
-    random_state=0,
 ).fit(X_train, y_train)
 print(f"teacher {student.teacher_.score(X_test.reshape(len(X_test), -1), y_test):.3f}")
 print(f"student {student.score(X_test, y_test):.3f}")

@@ -27,13 +27,14 @@ def test_a_fit_leaves_tensorflow_keras_and_the_environment_as_they_were():
 import os, random
 import keras, numpy as np, tensorflow as tf
 from tensorflow.python.framework import config
-from skkd import MLP, KDClassifier
+from skkd import MLP, KDClassifier, NetworkClassifier
 def state():
     return (dict(os.environ), random.getstate(), np.random.get_state()[1].tolist(),
             keras.config.floatx(), keras.config.dtype_policy().name)
 X, y = np.eye(6), np.arange(6) % 2
 before = state()
-KDClassifier(student=MLP(hidden=(2,)), epochs=1, random_state=0).fit(X, y).predict(X)
+student = NetworkClassifier(MLP(hidden=(2,)), epochs=1, random_state=0)
+KDClassifier(student=student).fit(X, y).predict(X)
 assert state() == before
 assert not config.is_op_determinism_enabled()
 """

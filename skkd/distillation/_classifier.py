@@ -331,11 +331,7 @@ class KDClassifier(SharesModels, ClassifierMixin, BaseEstimator):
         """Load or fit the teachers, unless training goes on and they are there already."""
         made_of = [(one.model, one.classes, one.outputs) for one in teachers]
         before = getattr(self, "_made_of", []) if again else []
-        same = len(before) == len(made_of) and all(
-            ours is theirs
-            for pair in zip(before, made_of, strict=True)
-            for ours, theirs in zip(*pair, strict=True)
-        )
+        same = len(before) == len(made_of) and all(map(_same_teacher, before, made_of))
         if not (again and same):
             if again and hints:
                 raise ValueError(
@@ -526,6 +522,13 @@ def _check_given(teacher_logits, teacher_proba):
         return None
     given = check_array(given, ensure_2d=False, dtype=[np.float64, np.float32], input_name=name)
     return as_logits(given, outputs, name)
+
+
+def _same_teacher(one, other):
+    (model, classes, outputs), (other_model, other_classes, other_outputs) = one, other
+    return (
+        model is other_model and outputs == other_outputs and np.array_equal(classes, other_classes)
+    )
 
 
 def _hinted(hints):

@@ -50,10 +50,10 @@ def distillation_report(search, X=None, y=None):
     >>> from sklearn.datasets import load_digits
     >>> from sklearn.model_selection import GridSearchCV
     >>> from sklearn.svm import SVC
-    >>> from skkd import KDClassifier, MLP, distillation_report
+    >>> from skkd import KDClassifier, MLP, NetworkClassifier, distillation_report
     >>> X, y = load_digits(return_X_y=True)
     >>> search = GridSearchCV(
-    ...     KDClassifier(SVC(), student=MLP(hidden=(4,)), epochs=1),
+    ...     KDClassifier(SVC(), NetworkClassifier(MLP(hidden=(4,)), epochs=1)),
     ...     {"alpha": [0.5], "temperature": [2, 4]},
     ...     cv=2,
     ... ).fit(X[:200], y[:200])

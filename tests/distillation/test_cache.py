@@ -17,8 +17,11 @@ from sklearn.preprocessing import FunctionTransformer
 from sklearn.svm import SVC
 
 from skkd import MLP, KDClassifier, NetworkClassifier
-from skkd.distillation._cache import ask_once, image_digests
-from skkd.distillation._teachers import CallableTeacher, EstimatorTeacher, KerasTeacher
+from skkd.distillation._cache import remembering
+from skkd.distillation._callable_teacher import CallableTeacher
+from skkd.distillation._estimator_teacher import EstimatorTeacher
+from skkd.distillation._keras_teacher import KerasTeacher
+from skkd.images._blocks import image_digests, read_blocks
 
 
 class Counting:
@@ -48,8 +51,14 @@ def images(rng):
     return rng.random((30, 4, 4, 1)).astype("float32")
 
 
+def ask_once(teacher, images, memory=None):
+    with remembering(teacher, 8, memory) as answers:
+        blocks = read_blocks(images, np.arange(len(images)), 8)
+        return np.concatenate([answers(block, image_digests(block)) for _, block in blocks])
+
+
 def ask(teacher, images, memory=None):
-    return ask_once(CallableTeacher(teacher), images, np.arange(len(images)), 8, memory)
+    return ask_once(CallableTeacher(teacher), images, memory)
 
 
 @pytest.mark.parametrize("on_disk", [False, True])
@@ -73,8 +82,7 @@ def test_a_grid_search_asks_about_each_image_once(counting, images, tmp_path, n_
     search = GridSearchCV(
         KDClassifier(
             counting,
-            student=MLP(hidden=(2,)),
-            epochs=1,
+            NetworkClassifier(MLP(hidden=(2,)), epochs=1),
             memory=tmp_path / "kept" if on_disk else None,
         ),
         {"alpha": [0.2, 0.8], "temperature": [1, 2, 3]},
@@ -95,16 +103,13 @@ def test_joblib_memory_names_the_folder(counting, images, tmp_path):
 
 
 def test_digests_are_those_of_content_dtype_and_shape(images):
-    rows = np.arange(30)
-    digests = image_digests(images, rows, 7)
-    assert digests == image_digests(images.astype("float64"), rows, 30)
+    digests = image_digests(images)
+    assert digests == image_digests(images.astype("float64"))
     assert len(set(digests)) == 30
     changed = images.copy()
     changed[3, 0, 0, 0] += 1e-3
-    assert [a == b for a, b in zip(digests, image_digests(changed, rows, 7), strict=True)].count(
-        False
-    ) == 1
-    assert digests != image_digests(images.reshape(30, 2, 8, 1), rows, 7)
+    assert [a == b for a, b in zip(digests, image_digests(changed), strict=True)].count(False) == 1
+    assert digests != image_digests(images.reshape(30, 2, 8, 1))
 
 
 def linear_model(seed):
@@ -130,11 +135,10 @@ def test_another_teacher_or_other_weights_have_another_fingerprint(images):
 
 def test_a_teacher_that_was_trained_on_is_asked_anew(images, tmp_path):
     model = linear_model(0)
-    rows = np.arange(30)
     for memory in (None, tmp_path):
-        before = ask_once(KerasTeacher(model), images, rows, 8, memory)
+        before = ask_once(KerasTeacher(model), images, memory)
         model.set_weights([w + 1 for w in model.get_weights()])
-        after = ask_once(KerasTeacher(model), images, rows, 8, memory)
+        after = ask_once(KerasTeacher(model), images, memory)
         assert (before != after).all()
 
 
@@ -303,7 +307,7 @@ def test_paths_and_arrays_share_their_answers(counting, tmp_path, rng):
 def test_a_trained_network_that_is_frozen_teaches_from_its_model(digits):
     X, y = digits[0][:40], digits[1][:40] % 2
     teacher = NetworkClassifier(MLP(hidden=(4,)), epochs=1, random_state=0).fit(X, y)
-    student = KDClassifier(FrozenEstimator(teacher), student=MLP(hidden=(2,)), epochs=1)
+    student = KDClassifier(FrozenEstimator(teacher), NetworkClassifier(MLP(hidden=(2,)), epochs=1))
     assert student.fit(X, y).teacher_ is teacher.model_
 
 
@@ -337,7 +341,7 @@ def test_what_cannot_be_pickled_has_no_fingerprint_and_teaches(digits):
     X, y = digits[0][:40].reshape(40, -1), digits[1][:40] % 2
     pipeline = make_pipeline(FunctionTransformer(lambda X: X + 1), SVC()).fit(X, y)
     assert EstimatorTeacher(FrozenEstimator(pipeline), kept=True).fingerprint() is None
-    KDClassifier(FrozenEstimator(pipeline), student=MLP(hidden=(2,)), epochs=1).fit(X, y)
+    KDClassifier(FrozenEstimator(pipeline), NetworkClassifier(MLP(hidden=(2,)), epochs=1)).fit(X, y)
 
 
 def test_a_memory_that_is_no_folder_is_named(counting, images, tmp_path):

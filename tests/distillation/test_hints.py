@@ -2,9 +2,11 @@ import keras
 import numpy as np
 import pytest
 from keras import layers
+from making import make_student
 
-from skkd import FiveBlockCNN, KDClassifier
-from skkd.distillation._hints import Hints, with_hints, without_hints
+from skkd import FiveBlockCNN, Hints
+from skkd.distillation._hints import TeacherFeatures
+from skkd.models._features import with_features, without_features
 
 STUDENT = FiveBlockCNN(filters=(3,), dense=(5,), dropout=0.0)
 
@@ -32,7 +34,7 @@ def teacher():
 
 def distilled(data, teacher, **params):
     params = {"student": STUDENT, "epochs": 2, "random_state": 0, "alpha": 0.5} | params
-    return KDClassifier(teacher, **params).fit(*data)
+    return make_student(teacher, params.pop("student"), **params).fit(*data)
 
 
 def hint_error(classifier, teacher, X, kind):
@@ -42,7 +44,7 @@ def hint_error(classifier, teacher, X, kind):
         teacher.get_layer("body").inputs[0], teacher.get_layer("body").get_layer("seen").output
     )(big)
     theirs = np.asarray(keras.ops.image.resize(theirs, (8, 8)))
-    student = classifier.student_
+    student = classifier.model_
     ours = np.asarray(keras.Model(student.input, student.get_layer("block1_conv").output)(X))
     if kind == "attention":
         theirs, ours = ((f**2).mean(axis=-1).reshape(len(X), -1) for f in (theirs, ours))
@@ -56,9 +58,7 @@ def test_attention_hints_bring_the_students_maps_close_to_the_teachers(data, tea
     hinted = distilled(
         data,
         teacher,
-        hints=pairs,
-        hint_loss="attention",
-        hint_weight=100.0,
+        hints=Hints(pairs, loss="attention", weight=100.0),
         epochs=15,
         learning_rate=0.01,
     )
@@ -69,18 +69,19 @@ def test_attention_hints_bring_the_students_maps_close_to_the_teachers(data, tea
 def test_the_hint_loss_is_the_mean_squared_difference_of_resized_features(data, teacher):
     X = data[0]
     student = without_softmax(STUDENT.build((8, 8, 1), 3))
-    hints = Hints({"body/seen": "block1_conv"}, "attention", teacher, student)
+    hints = Hints({"body/seen": "block1_conv"}, loss="attention")
+    hints = TeacherFeatures(hints, teacher, student)
     targets = hints.targets(X, 16)
-    model = with_hints(lambda: student, **hints.attachment)
+    model = with_features(lambda: student, **hints.attachment)
     given = np.asarray(model(X))[:, 3:]
     assert hints.sizes == [64]
 
     class Fitted:
-        student_ = without_hints(model)
+        model_ = without_features(model)
 
     expected = hint_error(Fitted, teacher, X, "attention")
     assert np.square(targets - given).mean() == pytest.approx(expected, rel=1e-4)
-    np.testing.assert_allclose(Fitted.student_(X), student(X), atol=1e-6)
+    np.testing.assert_allclose(Fitted.model_(X), student(X), atol=1e-6)
 
 
 def without_softmax(model):
@@ -89,19 +90,19 @@ def without_softmax(model):
 
 def test_a_projection_is_learned_where_channels_differ_and_is_no_part_of_the_student(data, teacher):
     classifier = distilled(data, teacher, hints={"body/seen": "block1_conv"})
-    trained = classifier._trainer.model_
+    trained = classifier.student_._trainer.model_
     projection = trained.get_layer("hint_projection1")
     assert projection.kernel.shape == (1, 1, 3, 4)
     plain = distilled(data, teacher)
-    assert classifier.student_.count_params() == plain.student_.count_params()
-    assert "hint_projection1" not in [layer.name for layer in classifier.student_.layers]
-    assert trained.count_params() > plain.student_.count_params()
+    assert classifier.model_.count_params() == plain.model_.count_params()
+    assert "hint_projection1" not in [layer.name for layer in classifier.model_.layers]
+    assert trained.count_params() > plain.model_.count_params()
 
 
 def test_vectors_can_be_hinted_and_hints_weigh_in(data, teacher):
     weights = [
-        distilled(data, teacher, hints={"thought": "dense1"}, hint_weight=weight)
-        .student_.get_layer("block1_conv")
+        distilled(data, teacher, hints=Hints({"thought": "dense1"}, weight=weight))
+        .model_.get_layer("block1_conv")
         .get_weights()[0]
         for weight in (0.0, 1.0)
     ]
@@ -126,8 +127,8 @@ def test_a_hinted_student_survives_pickling_and_trains_on(data, teacher):
         ({"hints": {"sen": "block1_conv"}}, "the teacher has no layer 'sen'.*'body/seen'"),
         ({"hints": {"thought": "dense"}}, "the student has no layer 'dense'.*'dense1'"),
         ({"hints": {"thought": "block1_conv"}}, "both must be feature maps, or both vectors"),
-        ({"hints": {"thought": "dense1"}, "hint_loss": "attention"}, "needs feature maps"),
-        ({"hints": {"thought": "dense1"}, "hint_loss": "l1"}, "'hint_loss' parameter"),
+        ({"hints": Hints({"thought": "dense1"}, loss="attention")}, "needs feature maps"),
+        ({"hints": Hints({"thought": "dense1"}, loss="l1")}, "'loss' parameter of Hints"),
         ({"hints": {"thought": "dense1"}, "teacher": None}, "that is one keras.Model"),
         (
             {"hints": {"thought": "dense1"}, "augmentation": layers.RandomFlip()},
@@ -137,16 +138,12 @@ def test_a_hinted_student_survives_pickling_and_trains_on(data, teacher):
 )
 def test_bad_hints_are_named(data, teacher, params, message):
     with pytest.raises(ValueError, match=message):
-        distilled(
-            data,
-            params.get("teacher", teacher),
-            **{k: v for k, v in params.items() if k != "teacher"},
-        )
+        distilled(data, **{"teacher": teacher} | params)
 
 
 def test_a_file_that_hints_cannot_read_is_named(teacher, partly_broken_files):
     student = STUDENT.build((8, 8, 1), 3)
-    hints = Hints({"body/seen": "block1_conv"}, "mse", teacher, student)
+    hints = TeacherFeatures(Hints({"body/seen": "block1_conv"}), teacher, student)
     before = teacher.get_weights()
     with pytest.raises(ValueError, match=r"19\.png is not a readable image"):
         hints.targets(partly_broken_files, batch_size=2)
@@ -162,7 +159,7 @@ def test_a_hinted_student_is_what_it_was_fitted_as_whatever_hints_is_set_to(data
     again = pickle.loads(pickle.dumps(classifier))
     assert again.predict_proba(data[0]).shape == (64, 3)
     with pytest.raises(ValueError, match="hints cannot change while training goes on"):
-        again.set_params(warm_start=True).fit(*data)
+        again.set_params(student__warm_start=True).fit(*data)
     again.set_params(hints={"body/seen": "block1_conv"}, teacher=keras.models.clone_model(teacher))
     with pytest.raises(ValueError, match="teacher cannot change while training goes on with hints"):
         again.fit(*data)

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 from keras import layers
+from making import make_student
 from sklearn.base import clone
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.frozen import FrozenEstimator
@@ -38,11 +39,11 @@ def teacher():
 
 def fitted(data, teacher, **params):
     params = {"student": STUDENT, "epochs": 2, "random_state": 0} | params
-    return KDClassifier(teacher, **params).fit(*data)
+    return make_student(teacher, params.pop("student"), **params).fit(*data)
 
 
 def weights(classifier):
-    return np.concatenate([w.ravel() for w in classifier.student_.get_weights()])
+    return np.concatenate([w.ravel() for w in classifier.model_.get_weights()])
 
 
 def test_alpha_1_and_no_teacher_are_plain_training_to_the_bit(data, teacher):
@@ -62,7 +63,9 @@ def test_alpha_0_never_looks_at_the_labels(data, teacher):
 def test_a_student_of_the_teacher_alone_comes_to_agree_with_it(digits):
     X, y = digits
     student = KDClassifier(
-        SVC(gamma=0.001), student=STUDENT, alpha=0.0, epochs=30, learning_rate=0.01, random_state=0
+        SVC(gamma=0.001),
+        NetworkClassifier(STUDENT, epochs=30, learning_rate=0.01, random_state=0),
+        alpha=0.0,
     ).fit(X[:600], y[:600])
     agreement = np.mean(
         student.predict(X[600:]) == student.teacher_.predict(X[600:].reshape(-1, 64))
@@ -73,7 +76,7 @@ def test_a_student_of_the_teacher_alone_comes_to_agree_with_it(digits):
 def test_the_teacher_is_left_as_it_was_and_shared_by_clones(data, teacher):
     before = [*teacher.get_weights(), teacher.trainable, teacher.compiled]
     search = GridSearchCV(
-        KDClassifier(teacher, student=STUDENT, epochs=1), {"alpha": [0.2, 0.8]}, cv=2
+        KDClassifier(teacher, NetworkClassifier(STUDENT, epochs=1)), {"alpha": [0.2, 0.8]}, cv=2
     ).fit(*data)
     after = [*teacher.get_weights(), teacher.trainable, teacher.compiled]
     for old, new in zip(before, after, strict=True):
@@ -182,7 +185,7 @@ def test_training_that_goes_on_follows_a_changed_teacher(data, teacher):
 
 def test_training_goes_on_with_the_labels_alone_where_nobody_is_left_to_ask(data, teacher):
     X, y = data
-    student = KDClassifier(student=STUDENT, epochs=1, random_state=0)
+    student = KDClassifier(student=NetworkClassifier(STUDENT, epochs=1, random_state=0))
     student.fit(X, y, teacher_logits=teacher.predict(X, verbose=0)).partial_fit(X, y)
     assert student.n_iter_ == 2
 

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 from keras import layers
+from making import make_student
 from scikeras.wrappers import KerasClassifier
 from scipy.special import softmax
 from sklearn.ensemble import RandomForestClassifier, VotingClassifier
@@ -14,14 +15,11 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.svm import SVC
 
-from skkd import MLP, FiveBlockCNN, KDClassifier, NetworkClassifier
-from skkd.distillation._teachers import (
-    CallableTeacher,
-    KerasTeacher,
-    average_logits,
-    load_teacher,
-    match_classes,
-)
+from skkd import MLP, FiveBlockCNN, KDClassifier, NetworkClassifier, Teacher
+from skkd.distillation import load_teacher
+from skkd.distillation._answers import average_logits, match_classes
+from skkd.distillation._callable_teacher import CallableTeacher
+from skkd.distillation._keras_teacher import KerasTeacher
 
 STUDENT = MLP(hidden=(4,))
 
@@ -45,15 +43,15 @@ def dense_model(*head, units=3):
 
 def distilled(data, teacher, fit_params=None, **params):
     params = {"student": STUDENT, "epochs": 2, "random_state": 0, "alpha": 0.0} | params
-    return KDClassifier(teacher, **params).fit(*data, **(fit_params or {}))
+    return make_student(teacher, params.pop("student"), **params).fit(*data, **(fit_params or {}))
 
 
 def weights(classifier):
-    return np.concatenate([w.ravel() for w in classifier.student_.get_weights()])
+    return np.concatenate([w.ravel() for w in classifier.model_.get_weights()])
 
 
 def ask(model, images, **kwargs):
-    return KerasTeacher(model, **kwargs).logits(images, np.arange(len(images)), 16)
+    return KerasTeacher(model, **kwargs).logits(images, 16)
 
 
 def test_softmax_and_sigmoid_heads_are_read_before_their_activation(data):
@@ -90,7 +88,7 @@ def test_a_teacher_with_classes_in_another_order_teaches_the_same(data):
     kernel, bias = model.get_weights()
     turned.set_weights([kernel[:, [2, 0, 1]], bias[[2, 0, 1]]])
     student = distilled(data, model)
-    other = distilled(data, turned, teacher_classes=["c", "a", "b"])
+    other = distilled(data, Teacher(turned, classes=["c", "a", "b"]))
     np.testing.assert_allclose(weights(other), weights(student), atol=1e-6)
 
 
@@ -100,7 +98,7 @@ def test_a_teacher_that_knows_more_classes_teaches_by_those_that_y_has(data):
     wide.set_weights([np.insert(kernel, [0, 2], 9.0, axis=1), np.insert(bias, [0, 2], 9.0)])
     names = ["?", "a", "b", "!", "c"]
     np.testing.assert_allclose(
-        weights(distilled(data, wide, teacher_classes=names)),
+        weights(distilled(data, Teacher(wide, classes=names))),
         weights(distilled(data, model)),
         atol=1e-6,
     )
@@ -121,7 +119,7 @@ def test_a_frozen_classifiers_own_labels_count(data):
     ("logits", "labels", "message"),
     [
         (np.zeros((4, 2)), ["a", "b"], r"does not know the classes \['c'\]; it knows"),
-        (np.zeros((4, 5)), None, r"shape \(4, 5\), but y has 3 classes.*teacher_classes"),
+        (np.zeros((4, 5)), None, r"shape \(4, 5\), but y has 3 classes.*classes=\[\.\.\.\]"),
         (np.zeros((4, 5)), ["a", "b", "c"], r"shape \(4, 5\), but 3 labels"),
         (np.zeros(4), None, r"shape \(4,\)"),
         (np.full((4, 3), np.nan), None, "NaN or infinite for 4 of 4 images"),
@@ -144,7 +142,7 @@ def test_several_teachers_probabilities_are_averaged_at_the_temperature(rng):
 def test_a_list_of_teachers_teaches(data):
     X = data[0]
     model, regression = dense_model(), LogisticRegression(max_iter=20)
-    student = distilled(data, [model, regression], teacher_weights=[1, 3])
+    student = distilled(data, [model, Teacher(regression, weight=3)])
     assert student.teacher_[0] is model
     first = softmax(model.predict(X, verbose=0), axis=1)
     second = student.teacher_[1].predict_proba(X.reshape(60, -1))
@@ -157,9 +155,9 @@ def test_a_model_that_hides_its_softmax_in_an_operation_is_refused(data):
     inputs = keras.Input((8, 8, 1))
     probabilities = keras.ops.softmax(layers.Dense(3)(layers.Flatten()(inputs)))
     model = keras.Model(inputs, probabilities)
-    with pytest.raises(ValueError, match="model's outputs look like probabilities; set teacher_ou"):
+    with pytest.raises(ValueError, match="model's outputs look like probabilities; say so"):
         distilled(data, model)
-    assert distilled(data, model, teacher_outputs="probabilities").n_iter_ == 2
+    assert distilled(data, Teacher(model, outputs="probabilities")).n_iter_ == 2
 
 
 def test_a_function_teaches_and_must_say_so_if_it_gives_probabilities(data):
@@ -173,9 +171,9 @@ def test_a_function_teaches_and_must_say_so_if_it_gives_probabilities(data):
 
     expected = weights(distilled(data, model))
     np.testing.assert_allclose(weights(distilled(data, logits)), expected, atol=1e-5)
-    declared = distilled(data, probabilities, teacher_outputs="probabilities")
+    declared = distilled(data, Teacher(probabilities, outputs="probabilities"))
     np.testing.assert_allclose(weights(declared), expected, atol=1e-4)
-    with pytest.raises(ValueError, match="look like probabilities; set teacher_outputs"):
+    with pytest.raises(ValueError, match="look like probabilities; say so"):
         distilled(data, probabilities)
 
 
@@ -194,7 +192,10 @@ def test_given_logits_are_sliced_by_a_grid_search(data):
     X, y = data
     logits = dense_model().predict(X, verbose=0)
     search = GridSearchCV(
-        KDClassifier(student=STUDENT, epochs=1), {"alpha": [0.0, 0.5]}, cv=2, error_score="raise"
+        KDClassifier(student=NetworkClassifier(STUDENT, epochs=1)),
+        {"alpha": [0.0, 0.5]},
+        cv=2,
+        error_score="raise",
     )
     search.fit(X, y, teacher_logits=logits)
     assert search.best_estimator_.predict(X).shape == (60,)
@@ -203,7 +204,9 @@ def test_given_logits_are_sliced_by_a_grid_search(data):
 def test_tables_are_distilled_too(rng):
     X = rng.normal(size=(80, 5))
     y = (X[:, 0] > 0).astype(int)
-    student = KDClassifier(LogisticRegression(), epochs=20, learning_rate=0.02, random_state=0)
+    student = KDClassifier(
+        LogisticRegression(), NetworkClassifier(epochs=20, learning_rate=0.02, random_state=0)
+    )
     assert student.fit(X, y).score(X, y) > 0.8
     assert student.agreement_score(X) > 0.8
 
@@ -223,12 +226,8 @@ def test_sample_weights_act_on_hard_and_soft_loss_alike(data):
     for soft_loss in ("kl", "standardized", "dkd", "dist"):
         student = KDClassifier(
             dense_model(),
-            student=network,
+            NetworkClassifier(network, batch_size=100, epochs=3, optimizer="sgd", random_state=0),
             soft_loss=soft_loss,
-            batch_size=100,
-            epochs=3,
-            optimizer="sgd",
-            random_state=0,
         )
         weighted = student.fit(X, y, sample_weight).predict_proba(X)
         repeated = student.fit(X[rows], y[rows]).predict_proba(X)
@@ -284,13 +283,14 @@ def test_dkd_is_refused_and_dist_warned_about_for_two_classes(data):
             "not both",
         ),
         ([], {}, {}, "must not be an empty list"),
-        ("model", {"teacher_weights": [1, 2]}, {}, "teacher_weights must be 1 numbers"),
-        ("model", {"teacher_classes": ["a", "b", "b"]}, {}, "another class for each output"),
-        ("model", {"teacher_outputs": "probabilities"}, {}, "must be probabilities, none negative"),
+        ("model", {"weight": 0}, {}, "weight must not be zero for every Teacher"),
+        ("model", {"classes": ["a", "b", "b"]}, {}, "another class for each output"),
+        ("model", {"outputs": "probabilities"}, {}, "must be probabilities, none negative"),
         (None, {}, {"teacher_proba": np.full((60, 3), 7.0)}, "sums from 21 to 21"),
         (None, {}, {"teacher_proba": np.zeros((60, 3))}, "teacher_proba must be probabilities"),
-        ("model", {"teacher_classes": ["a", "b", "x"]}, {}, r"does not know the classes \['c'\]"),
-        (["model", "model"], {"teacher_weights": [1, -1]}, {}, "must be 2 numbers"),
+        ("model", {"classes": ["a", "b", "x"]}, {}, r"does not know the classes \['c'\]"),
+        ("model", {"weight": -1}, {}, "'weight' parameter of Teacher"),
+        (SVC(), {"classes": ["a", "b", "c"]}, {}, "have no effect on SVC, which knows its own"),
         ("model", {"soft_loss": "mse"}, {}, "'soft_loss' parameter"),
         (None, {}, {"X_unlabeled": np.zeros((9, 8, 8, 1))}, "X_unlabeled needs a teacher"),
         (
@@ -300,7 +300,12 @@ def test_dkd_is_refused_and_dist_warned_about_for_two_classes(data):
             "no effect with alpha=1",
         ),
         ("model", {"soft_loss": "dkd"}, {"X_unlabeled": np.zeros((9, 8, 8, 1))}, "needs labels"),
-        ("model", {}, {"X_unlabeled": np.zeros((9, 8, 9, 1))}, r"shape \(8, 9, 1\), but KDClass"),
+        (
+            "model",
+            {},
+            {"X_unlabeled": np.zeros((9, 8, 9, 1))},
+            r"X_unlabeled has .* shape \(8, 9, 1\)",
+        ),
         ("model", {"unlabeled_ratio": 2}, {}, "unlabeled_ratio has no effect without"),
         (
             None,
@@ -313,15 +318,14 @@ def test_dkd_is_refused_and_dist_warned_about_for_two_classes(data):
 )
 def test_bad_lessons_are_named(data, teacher, params, fit_params, message):
     models = {"model": dense_model()}
-    if isinstance(teacher, list):
-        teacher = [models[name] for name in teacher]
+    if isinstance(teacher, str):
+        teacher = models[teacher]
+    of_teacher = {name: params[name] for name in ("classes", "outputs", "weight") if name in params}
+    if of_teacher:
+        teacher = Teacher(teacher, **of_teacher)
+    params = {"alpha": 0.5} | {k: v for k, v in params.items() if k not in of_teacher}
     with pytest.raises(ValueError, match=message):
-        distilled(
-            data,
-            models.get(teacher, teacher) if isinstance(teacher, str) else teacher,
-            fit_params,
-            **{"alpha": 0.5} | params,
-        )
+        distilled(data, teacher, fit_params, **params)
 
 
 def test_weights_without_their_network_are_refused(tmp_path):
@@ -354,7 +358,7 @@ def test_a_networks_student_can_be_the_next_teacher(data):
 def test_a_file_that_a_keras_teacher_cannot_read_is_named(partly_broken_files):
     teacher = KerasTeacher(dense_model())
     with pytest.raises(ValueError, match=r"19\.png is not a readable image"):
-        teacher.logits(partly_broken_files, np.arange(20), batch_size=2)
+        teacher.logits(partly_broken_files, batch_size=2)
 
 
 @pytest.mark.parametrize(
@@ -426,7 +430,8 @@ def test_a_weight_of_2_repeats_a_row_for_a_teacher_that_is_fitted_too(data):
     sample_weight = np.tile([0.0, 1.0, 2.0], 20)
     rows = np.repeat(np.arange(60), sample_weight.astype(int))
     student = KDClassifier(
-        RidgeClassifier(), student=STUDENT, batch_size=100, optimizer="sgd", random_state=0
+        RidgeClassifier(),
+        NetworkClassifier(STUDENT, batch_size=100, optimizer="sgd", random_state=0),
     )
     weighted = student.fit(X, y, sample_weight).teacher_predict_proba(X)
     repeated = student.fit(X[rows], y[rows]).teacher_predict_proba(X)
@@ -435,7 +440,7 @@ def test_a_weight_of_2_repeats_a_row_for_a_teacher_that_is_fitted_too(data):
 
 def test_a_pickled_teacher_holds_its_model_once(data):
     teacher = KerasTeacher(dense_model("softmax", units=3))
-    expected = teacher.logits(data[0], np.arange(60), 16)
+    expected = teacher.logits(data[0], 16)
     again = pickle.loads(pickle.dumps(teacher))
-    np.testing.assert_array_equal(again.logits(data[0], np.arange(60), 16), expected)
-    assert len(pickle.dumps(teacher)) < 1.1 * len(pickle.dumps(teacher.model))
+    np.testing.assert_array_equal(again.logits(data[0], 16), expected)
+    assert len(pickle.dumps(teacher)) < 1.1 * len(pickle.dumps(teacher.source))

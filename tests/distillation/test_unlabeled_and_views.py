@@ -2,9 +2,10 @@ import keras
 import numpy as np
 import pytest
 from keras import layers
+from making import make_student
 
 from skkd import MLP, KDClassifier, NetworkClassifier
-from skkd.distillation import _cache
+from skkd.images._blocks import image_digests
 from skkd.models._batches import Batches
 from skkd.models._views import Views
 
@@ -27,7 +28,7 @@ def teacher():
 
 def distilled(data, teacher, fit_params=None, **params):
     params = {"student": STUDENT, "epochs": 2, "random_state": 0, "batch_size": 16} | params
-    return KDClassifier(teacher, **params).fit(*data, **(fit_params or {}))
+    return make_student(teacher, params.pop("student"), **params).fit(*data, **(fit_params or {}))
 
 
 def weights(classifier):
@@ -83,7 +84,7 @@ def test_unlabeled_images_pass_through_a_grid_search_whole(data, teacher):
         return teacher.predict_on_batch(images)
 
     search = GridSearchCV(
-        KDClassifier(counting, student=STUDENT, epochs=1),
+        KDClassifier(counting, NetworkClassifier(STUDENT, epochs=1)),
         {"alpha": [0.1, 0.5]},
         cv=2,
         error_score="raise",
@@ -144,21 +145,21 @@ def test_a_network_without_a_teacher_is_augmented_too(data, augmentation):
     assert (flat[0] != flat[2]).any()
 
 
-def test_live_views_are_taught_as_they_are_seen(data, augmentation):
+def test_live_views_are_taught_as_they_are_seen(data, augmentation, monkeypatch):
     seen_by_teacher = []
 
     def teacher(images):
         seen_by_teacher.append(np.asarray(images))
         return np.stack([images.sum(axis=(1, 2, 3))] * 3, axis=1) * [0, 1, 2]
 
-    classifier = KDClassifier(teacher, student=STUDENT, augmentation=augmentation, alpha=0.5)
-    classifier.classes_ = np.arange(3)
-    views = Views(augmentation, 0)
-    lessons = classifier._make_lessons(
-        data[0], data[1], np.eye(3, dtype="float32")[data[1]], np.ones(48, "float32"), True, views
+    classifier = KDClassifier(
+        teacher, NetworkClassifier(STUDENT, augmentation=augmentation), alpha=0.5
     )
-    batches = lessons.batches(np.arange(48), 16, seed=0, **lessons.mixing)
-    images, targets, _ = batches[1]
+    given = []
+    monkeypatch.setattr(NetworkClassifier, "_learn", lambda self, *args: given.append(args))
+    classifier.fit(*data)
+    ((lessons, _),) = given
+    images, targets, _ = lessons.batches(16)[0][1]
     np.testing.assert_array_equal(images, seen_by_teacher[-1])
     expected = images.sum(axis=(1, 2, 3))[:, None] * [0, 1, 2]
     np.testing.assert_allclose(targets[:, 3:6], expected, rtol=1e-5)
@@ -174,13 +175,7 @@ def test_kept_views_are_taught_once_over_a_grid(data, augmentation):
 
     for alpha in (0.1, 0.5):
         distilled(data, teacher, augmentation=augmentation, n_views=2, alpha=alpha, epochs=3)
-    n_distinct = len(
-        set(
-            _cache.image_digests(
-                Views(augmentation, _seed()).draw_all(data[0], 2, 16), np.arange(96), 16
-            )
-        )
-    )
+    n_distinct = len(set(image_digests(Views(augmentation, _seed()).draw_all(data[0], 2, 16))))
     assert sum(asked) == n_distinct
 
 

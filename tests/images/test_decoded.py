@@ -140,5 +140,5 @@ def test_two_processes_may_keep_the_same_images_at_once(paths, folder):
 
 
 def test_a_folder_that_cannot_be_made_is_named(paths):
-    with pytest.raises(OSError, match=r'cache must be None, "memory" or a folder.*0\.bmp'):
+    with pytest.raises(OSError, match=r'image_cache must be None, "memory" or a folder.*0\.bmp'):
         keep_decoded(ImagePaths(paths), paths[0])

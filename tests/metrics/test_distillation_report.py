@@ -10,7 +10,13 @@ from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from skkd import MLP, DistillationGridDisplay, KDClassifier, distillation_report
+from skkd import (
+    MLP,
+    DistillationGridDisplay,
+    KDClassifier,
+    NetworkClassifier,
+    distillation_report,
+)
 
 SCORING = ["accuracy", "neg_log_loss", "f1_macro"]
 
@@ -25,7 +31,9 @@ def data(digits):
 def search(data):
     X, y = data
     return GridSearchCV(
-        KDClassifier(LogisticRegression(max_iter=20), student=MLP(hidden=(4,)), epochs=1),
+        KDClassifier(
+            LogisticRegression(max_iter=20), NetworkClassifier(MLP(hidden=(4,)), epochs=1)
+        ),
         {"alpha": [0.2, 0.8], "temperature": [2, 8]},
         scoring=SCORING,
         refit="accuracy",
@@ -61,7 +69,9 @@ def test_teacher_and_best_student_are_measured_on_the_images_given(search, data)
 
 def test_a_pipeline_may_be_searched_and_a_parameter_left_alone(data):
     X, y = data
-    pipeline = make_pipeline(StandardScaler(), KDClassifier(LogisticRegression(), epochs=1))
+    pipeline = make_pipeline(
+        StandardScaler(), KDClassifier(LogisticRegression(), NetworkClassifier(epochs=1))
+    )
     search = GridSearchCV(pipeline, {"kdclassifier__alpha": [0.3]}, cv=2).fit(X[:60], y[:60])
     report = distillation_report(search, X[60:], y[60:])
     assert report["alpha"][0] == 0.3
@@ -99,7 +109,7 @@ def test_each_candidate_has_its_own_alpha_and_never_its_teachers(data):
     X, y = data
     teacher = MLPClassifier(alpha=0.3, max_iter=2)
     search = GridSearchCV(
-        KDClassifier(teacher, student=MLP(hidden=(2,)), epochs=1, alpha=0.25),
+        KDClassifier(teacher, NetworkClassifier(MLP(hidden=(2,)), epochs=1), alpha=0.25),
         [{"teacher__alpha": [0.9], "temperature": [3]}, {"alpha": [0.75]}],
         cv=2,
     )

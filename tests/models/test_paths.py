@@ -43,10 +43,12 @@ def assert_same_weights(first, second):
 
 @pytest.fixture
 def fit(labels):
-    def fit(X, estimator=NetworkClassifier, fit_params=None, **params):
-        network = "student" if estimator is KDClassifier else "network"
-        params = {network: TINY, "epochs": 3, "batch_size": 5, "random_state": 0} | params
-        return estimator(**params).fit(X, labels, **(fit_params or {}))
+    def fit(X, estimator=NetworkClassifier, fit_params=None, teacher=None, **params):
+        params = {"epochs": 3, "batch_size": 5, "random_state": 0} | params
+        classifier = NetworkClassifier(TINY, **params)
+        if estimator is KDClassifier:
+            classifier = KDClassifier(teacher, classifier)
+        return classifier.fit(X, labels, **(fit_params or {}))
 
     return fit
 
@@ -56,7 +58,7 @@ def test_paths_train_to_the_weights_of_the_array_however_they_are_kept(
     cache, fit, paths, pixels, tmp_path
 ):
     cache = tmp_path / "kept" if cache == "folder" else cache
-    from_paths = fit(paths, cache=cache)
+    from_paths = fit(paths, image_cache=cache)
     assert_same_weights(from_paths, fit(pixels))
     np.testing.assert_array_equal(from_paths.predict_proba(paths), from_paths.predict_proba(pixels))
 
@@ -68,7 +70,7 @@ def test_a_student_learns_the_same_from_labeled_and_unlabeled_paths(cache, fit, 
             images,
             KDClassifier,
             teacher=brightness,
-            cache=cache,
+            image_cache=cache,
             fit_params={"X_unlabeled": images[3:]},
         )
         for images in (paths, pixels)
@@ -93,7 +95,7 @@ def test_a_cache_has_each_file_decoded_once(cache, n_reads, fit, paths, tmp_path
         return read_image(path, **options)
 
     monkeypatch.setattr(_files, "read_image", count)
-    fit(paths, cache=tmp_path / "kept" if cache == "folder" else cache)
+    fit(paths, image_cache=tmp_path / "kept" if cache == "folder" else cache)
     times = [decoded.count(str(path)) for path in paths]
     assert min(times) >= n_reads
     assert n_reads > 1 or max(times) == 1
@@ -117,7 +119,9 @@ def test_the_default_student_learns_from_paths(tmp_path, rng):
     paths = [str(tmp_path / f"{number}.png") for number in range(8)]
     for path in paths:
         Image.fromarray(rng.integers(0, 256, (32, 32), dtype=np.uint8)).save(path)
-    classifier = KDClassifier(epochs=1, random_state=0).fit(paths, ["a", "b"] * 4)
+    classifier = KDClassifier(student=NetworkClassifier(epochs=1, random_state=0)).fit(
+        paths, ["a", "b"] * 4
+    )
     assert classifier.model_.input_shape == (None, 32, 32, 1)
     assert set(classifier.predict(paths)) <= {"a", "b"}
 
@@ -128,11 +132,9 @@ def test_a_grid_search_over_paths_scores_as_over_the_array(paths, pixels, labels
     for images in (list(map(str, paths)), pixels):
         classifier = KDClassifier(
             brightness,
-            student=TINY,
-            epochs=2,
-            batch_size=4,
-            cache=tmp_path / "kept",
-            random_state=0,
+            NetworkClassifier(
+                TINY, epochs=2, batch_size=4, image_cache=tmp_path / "kept", random_state=0
+            ),
         )
         search = GridSearchCV(classifier, {"alpha": [0.2, 0.8]}, scoring="neg_log_loss", cv=2)
         searches.append(search.fit(images, labels))
@@ -170,13 +172,15 @@ def test_a_grid_search_learns_from_paths_of_real_images(real_images):
         real_images / "eye_disease" / "dataset", as_paths=True, limit=40, random_state=0
     )
     classifier = KDClassifier(
-        student=FiveBlockCNN(filters=(4, 8)),
-        image_size=(32, 32),
-        cache="memory",
-        epochs=1,
-        random_state=0,
+        student=NetworkClassifier(
+            FiveBlockCNN(filters=(4, 8)),
+            image_size=(32, 32),
+            image_cache="memory",
+            epochs=1,
+            random_state=0,
+        )
     )
-    search = GridSearchCV(classifier, {"learning_rate": [1e-3, 1e-2]}, cv=2)
+    search = GridSearchCV(classifier, {"student__learning_rate": [1e-3, 1e-2]}, cv=2)
     search.fit(eyes.data, eyes.target)
     assert search.best_estimator_.model_.input_shape == (None, 32, 32, 3)
     assert set(search.predict(eyes.data)) <= set(eyes.target)

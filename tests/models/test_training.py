@@ -66,7 +66,7 @@ import os, signal, sys
 import keras, numpy as np
 from sklearn.datasets import load_digits
 from sklearn.svm import SVC
-from skkd import FiveBlockCNN, KDClassifier
+from skkd import FiveBlockCNN, KDClassifier, NetworkClassifier
 class Kill(keras.callbacks.Callback):
     def on_train_batch_end(self, batch, logs=None):
         if self.epoch == 3 and batch == 1 and sys.argv[2] == "kill":
@@ -75,9 +75,9 @@ class Kill(keras.callbacks.Callback):
         self.epoch = epoch
 digits = load_digits()
 X, y = digits.images[:80, ..., None], digits.target[:80] % 3
-student = KDClassifier(SVC(), student=FiveBlockCNN(filters=(4,), dense=(8,)), epochs=5,
-                       random_state=0, checkpoint=sys.argv[1], callbacks=[Kill()])
-np.save(sys.argv[3], student.fit(X, y).predict_proba(X))
+student = NetworkClassifier(FiveBlockCNN(filters=(4,), dense=(8,)), epochs=5,
+                            random_state=0, checkpoint=sys.argv[1], callbacks=[Kill()])
+np.save(sys.argv[3], KDClassifier(SVC(), student).fit(X, y).predict_proba(X))
 """
     run = [sys.executable, "-c", code, str(tmp_path / "folder")]
     killed = subprocess.run([*run, "kill", str(tmp_path / "no.npy")])
@@ -162,13 +162,13 @@ cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
 from sklearn.datasets import load_digits
 from sklearn.svm import SVC
-from skkd import FiveBlockCNN, KDClassifier
+from skkd import FiveBlockCNN, KDClassifier, NetworkClassifier
 digits = load_digits()
 X, y = digits.images[:80, ..., None], digits.target[:80] % 3
 def fit(distribution):
-    student = KDClassifier(SVC(), student=FiveBlockCNN(filters=(4,), dense=(8,), dropout=0.0),
-                           epochs=2, batch_size=20, random_state=0, distribution=distribution)
-    return student.fit(X, y).predict_proba(X)
+    student = NetworkClassifier(FiveBlockCNN(filters=(4,), dense=(8,), dropout=0.0), epochs=2,
+                                batch_size=20, random_state=0, distribution=distribution)
+    return KDClassifier(SVC(), student).fit(X, y).predict_proba(X)
 both = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
 assert both.num_replicas_in_sync == 2
 np.testing.assert_allclose(fit(both), fit(None), atol=1e-4)
@@ -180,13 +180,13 @@ def test_a_student_from_a_grid_search_has_the_architecture_searched(data):
     from sklearn.model_selection import GridSearchCV
 
     search = GridSearchCV(
-        KDClassifier(student=FiveBlockCNN(filters=(4,), dense=()), epochs=1),
-        {"student__filters": [(2,), (3,)]},
+        KDClassifier(student=NetworkClassifier(FiveBlockCNN(filters=(4,), dense=()), epochs=1)),
+        {"student__network__filters": [(2,), (3,)]},
         cv=2,
         error_score="raise",
     ).fit(*data)
-    (n_filters,) = search.best_params_["student__filters"]
-    assert search.best_estimator_.student_.get_layer("block1_conv").filters == n_filters
+    (n_filters,) = search.best_params_["student__network__filters"]
+    assert search.best_estimator_.model_.get_layer("block1_conv").filters == n_filters
 
 
 def test_a_fit_leaves_no_graph_of_its_training_behind(data):
