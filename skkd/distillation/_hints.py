@@ -6,9 +6,9 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from skkd.distillation._teachers import taking
+from skkd.models._adapter import adapt_input
 from skkd.models._batches import Batches, predict_batches
-from skkd.models._layers import flatten_graph, own_layers
+from skkd.models._graph import flatten_graph, own_layers
 
 
 class Hints:
@@ -62,7 +62,7 @@ class Hints:
         They are computed once and kept in memory, resized to the student's layers.
         """
         batches = Batches(images, batch_size=batch_size)
-        features = taking(self._teacher_features, tuple(images.shape[1:]))
+        features = adapt_input(self._teacher_features, tuple(images.shape[1:]))
         return predict_batches(features, batches).astype(np.float32)
 
     @property

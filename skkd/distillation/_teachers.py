@@ -18,8 +18,10 @@ from sklearn.utils.validation import has_fit_parameter
 
 from skkd._scikeras import BaseWrapper
 from skkd.models import NetworkClassifier
+from skkd.models._adapter import adapt_input
 from skkd.models._batches import Batches, predict_batches
-from skkd.models._layers import TINY, check_built, logits_model
+from skkd.models._graph import check_built
+from skkd.models._head import TINY, logits_model
 
 # How an estimator says what it thinks of each class.
 _SCORES = ("predict_proba", "decision_function")
@@ -112,7 +114,7 @@ class KerasTeacher:
         """Return the logits of some rows of images."""
         shape = tuple(images.shape[1:])
         if shape not in self._taking:
-            self._taking[shape] = taking(self.network, shape)
+            self._taking[shape] = adapt_input(self.network, shape)
         batches = Batches(images, rows=rows, batch_size=batch_size)
         if len(batches) == 1:
             values = np.asarray(self._taking[shape].predict_on_batch(batches[0][0]))
@@ -369,29 +371,6 @@ def average_logits(members, weights, temperature):
     log_p = log_softmax(np.stack(members).astype(float) / temperature, axis=2)
     shares = (weights / weights.sum())[:, None, None]
     return (temperature * logsumexp(log_p, axis=0, b=shares)).astype(np.float32)
-
-
-def taking(model, image_shape):
-    """Put the layers before a model that turn images of a shape into what it takes."""
-    wanted = tuple(model.input_shape[1:])
-    if len(wanted) != len(image_shape):
-        raise ValueError(
-            f"teacher {model.name!r} takes inputs of shape {wanted}, but the images have shape "
-            f"{tuple(image_shape)}"
-        )
-    if len(wanted) != 3:
-        return model
-    inputs = x = keras.Input(image_shape)
-    if wanted[2] == 3 and image_shape[2] == 1:
-        x = keras.layers.Concatenate()([x, x, x])
-    elif wanted[2] == 1 and image_shape[2] == 3:
-        x = keras.ops.image.rgb_to_grayscale(x)
-    size = tuple(
-        have if want is None else want for want, have in zip(wanted[:2], x.shape[1:3], strict=True)
-    )
-    if size != tuple(image_shape[:2]):
-        x = keras.layers.Resizing(*size)(x)
-    return keras.Model(inputs, model(x))
 
 
 def _as_taken_by(estimator, images, rows):

@@ -30,12 +30,13 @@ from skkd.images._decoded import keep_decoded
 from skkd.images._files import ImagePaths
 from skkd.images._input import as_images
 from skkd.images._stores import StoredImages
+from skkd.models._architecture import as_network, build_logits
 from skkd.models._batches import Batches, naming_files, predict_batches
 from skkd.models._checkpoint import Checkpoint, content_digest
-from skkd.models._layers import probability_model
+from skkd.models._head import probability_model
 from skkd.models._lessons import Accuracy, Lessons
-from skkd.models._networks import ScratchNetwork, as_network, build_logits
 from skkd.models._normalization import mean_and_variance
+from skkd.models._scratch import ScratchNetwork
 from skkd.models._views import Views
 
 
