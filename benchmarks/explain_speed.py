@@ -19,7 +19,7 @@ import keras
 import numpy as np
 
 from skkd import FeatureMapExplainer, FiveBlockCNN, GradCAMExplainer
-from skkd.models._layers import logits_model
+from skkd.models._head import logits_model
 
 SIZE = 128
 

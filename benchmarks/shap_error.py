@@ -15,7 +15,7 @@ import shap
 
 from skkd import FiveBlockCNN, NetworkClassifier, SHAPExplainer
 from skkd.datasets import make_brain_phantoms
-from skkd.models._layers import logits_model
+from skkd.models._head import logits_model
 
 OURS = (16, 32, 64, 96, 128)
 THEIRS = (25, 50, 100, 200)

@@ -112,7 +112,8 @@ class NetworkTrainer(BaseWrapper):
         if self.initialized_:
             self._initialize_callbacks()
         first_epoch = self.current_epoch
-        batches.start(first_epoch)
+        if first_epoch:
+            batches.start(first_epoch)
         try:
             self._fit_batches(batches, validation_batches, first_epoch, last_epoch)
         except KeyboardInterrupt:

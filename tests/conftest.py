@@ -34,6 +34,36 @@ def trained(digits, tiny_network):
     return classifier.fit(X[:1000], y[:1000])
 
 
+@pytest.fixture
+def nested_model():
+    """Return a function that makes a model of two nested ones and of the layers of a head."""
+    import keras
+    from keras import layers
+
+    def make(head):
+        inner = keras.Sequential(
+            [
+                keras.Input((16, 16, 3)),
+                layers.Conv2D(4, 3, name="convolution"),
+                layers.BatchNormalization(),
+                layers.ReLU(),
+            ],
+            name="inner",
+        )
+        x_in = keras.Input((12, 12, 4))
+        x = layers.Conv2D(5, 3, name="convolution2")(x_in)
+        branch = keras.Model(x_in, layers.Add()([x, x]), name="branch")
+        inputs = keras.Input((16, 16, 3))
+        x = layers.Rescaling(2.0)(inputs)
+        x = branch(layers.Cropping2D(1)(inner(x)))
+        x = layers.GlobalAveragePooling2D()(x)
+        for layer in head:
+            x = layer(x)
+        return keras.Model(inputs, x)
+
+    return make
+
+
 @pytest.fixture(scope="session")
 def real_images():
     """Return the folder of real images, or skip."""

@@ -4,11 +4,19 @@ import importlib
 
 import keras
 
-_module = importlib.import_module(f"skkd._backend.{keras.backend.backend()}")
-gradient = _module.gradient
-on_one_device = _module.on_one_device
-put_back_weights = _module.put_back_weights
-traced = _module.traced
-without_advice = _module.without_advice
+from skkd._backend import _default
+
+_own = importlib.import_module(f"skkd._backend.{keras.backend.backend()}")
+
+
+def _pick(name):
+    return getattr(_own, name, getattr(_default, name))
+
+
+gradient = _pick("gradient")
+on_one_device = _pick("on_one_device")
+put_back_weights = _pick("put_back_weights")
+traced = _pick("traced")
+without_advice = _pick("without_advice")
 
 __all__ = ["gradient", "on_one_device", "put_back_weights", "traced", "without_advice"]

@@ -1,9 +1,8 @@
-"""What teachers answer: logits, brought into the student's order and averaged."""
+"""What teachers answer, as logits."""
 
 import numpy as np
-from scipy.special import log_softmax, logsumexp
 
-from skkd.models._layers import TINY
+from skkd.models._head import TINY
 
 
 def as_logits(values, outputs, name):
@@ -40,75 +39,6 @@ def as_logits(values, outputs, name):
             "'logits' if they are not"
         )
     return values
-
-
-def match_classes(logits, labels, classes):
-    """Bring a teacher's logits into the order of the student's classes.
-
-    Parameters
-    ----------
-    logits : ndarray of shape (n, n_outputs)
-        The teacher's logits.
-    labels : array-like of shape (n_outputs,) or None
-        Class label of each output; None: they are the student's classes.
-    classes : ndarray of shape (n_classes,)
-        The student's class labels.
-
-    Returns
-    -------
-    logits : ndarray of shape (n, n_classes), float32
-        Outputs for classes that the student does not know are left out.
-    """
-    if logits.ndim != 2 or logits.shape[1] != len(classes if labels is None else labels):
-        expected = f"y has {len(classes)} classes" if labels is None else f"{len(labels)} labels"
-        raise ValueError(
-            f"the teacher's outputs have shape {logits.shape}, but {expected}: "
-            f"{np.asarray(classes if labels is None else labels).tolist()}; name the label "
-            "of each output, in their order: Teacher(..., classes=[...])"
-        )
-    if not np.isfinite(logits).all():
-        bad = int(np.count_nonzero(~np.isfinite(logits).all(axis=1)))
-        raise ValueError(
-            f"the teacher's output is NaN or infinite for {bad} of {len(logits)} images"
-        )
-    if labels is not None:
-        position = {label: number for number, label in enumerate(np.asarray(labels).tolist())}
-        if len(position) < len(labels):
-            raise ValueError(
-                "classes of a Teacher must name another class for each output; got "
-                f"{np.asarray(labels).tolist()}"
-            )
-        missing = [label for label in classes.tolist() if label not in position]
-        if missing:
-            raise ValueError(
-                f"the teacher does not know the classes {missing}; it knows {list(position)}"
-            )
-        logits = logits[:, [position[label] for label in classes.tolist()]]
-    return logits.astype(np.float32)
-
-
-def average_logits(members, weights, temperature):
-    """Average several teachers' softened probabilities.
-
-    Parameters
-    ----------
-    members : list of ndarray of shape (n, n_classes)
-        Each teacher's logits, classes matched.
-    weights : array-like of shape (n_teachers,)
-        Their weights, not all zero.
-    temperature : float
-        The temperature at which probabilities are averaged.
-
-    Returns
-    -------
-    logits : ndarray of shape (n, n_classes), float32
-        ``T log(p)`` for the averaged p, so that softmax(logits / T) is p.
-    """
-    if len(members) == 1:
-        return members[0]
-    log_p = log_softmax(np.stack(members).astype(float) / temperature, axis=2)
-    shares = (np.asarray(weights) / np.sum(weights))[:, None, None]
-    return (temperature * logsumexp(log_p, axis=0, b=shares)).astype(np.float32)
 
 
 def check_probabilities(values, name):

@@ -26,10 +26,10 @@ from skkd.distillation._lessons import (
 from skkd.distillation._losses import SOFT_LOSSES, DistillationLoss
 from skkd.distillation._teacher import Teacher, as_teachers, make_ready
 from skkd.distillation._teachers import Teachers
-from skkd.images._blocks import image_digests, read_blocks
+from skkd.images._blocks import read_blocks
 from skkd.images._decoded import keep_decoded
+from skkd.models._architecture import as_network
 from skkd.models._classifier import NetworkClassifier
-from skkd.models._networks import as_network
 from skkd.models._sharing import SharesModels
 
 
@@ -478,13 +478,9 @@ class KDClassifier(SharesModels, ClassifierMixin, BaseEstimator):
                 "images; give one as its parameter teacher"
             )
         images = self.student_._read(X, reset=False)
+        blocks = read_blocks(images, np.arange(len(images)), self._teachers.batch_size)
         with self._teachers.remembering(temperature=1.0, memory=self.memory) as ask:
-            logits = [
-                ask(block, image_digests(block))
-                for _, block in read_blocks(
-                    images, np.arange(len(images)), self._teachers.batch_size
-                )
-            ]
+            logits = [ask(block, digests) for _, block, digests in blocks]
         return softmax(np.concatenate(logits).astype(np.float64), axis=1)
 
     def agreement_score(self, X):

@@ -8,10 +8,10 @@ from keras import layers, ops
 from sklearn.base import BaseEstimator
 from sklearn.utils._param_validation import Interval, StrOptions
 
-from skkd.distillation._keras_teacher import taking
-from skkd.models._batches import Batches, predict_batches
+from skkd.models._adapter import adapt_input
+from skkd.models._batches import predict
 from skkd.models._features import flat_features, named_call
-from skkd.models._layers import flatten_graph
+from skkd.models._graph import flatten_graph
 
 
 class Hints(BaseEstimator):
@@ -133,9 +133,8 @@ class TeacherFeatures:
         They are resized to the student's layers.
         """
         if self._of_images is None:
-            self._of_images = taking(self._network, tuple(images.shape[1:]))
-        batches = Batches(images, batch_size=batch_size)
-        return predict_batches(self._of_images, batches).astype(np.float32)
+            self._of_images = adapt_input(self._network, tuple(images.shape[1:]))
+        return predict(self._of_images, images, batch_size).astype(np.float32)
 
     def answering(self, batch_size):
         """Return a context with a function from images and their digests to features."""

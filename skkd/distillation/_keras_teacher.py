@@ -7,8 +7,10 @@ import keras
 import numpy as np
 
 from skkd.distillation._answers import as_logits
-from skkd.models._batches import Batches, predict_batches
-from skkd.models._layers import check_built, logits_model
+from skkd.models._adapter import adapt_input
+from skkd.models._batches import predict
+from skkd.models._graph import open_model
+from skkd.models._head import logits_model
 
 
 def load_teacher(path):
@@ -72,11 +74,10 @@ class KerasTeacher:
     """
 
     def __init__(self, model, labels=None, outputs="auto"):
-        check_built(model)
         self.source = model
         self.labels = labels
         self.outputs = outputs
-        self.network = logits_model(model) if outputs == "auto" else model
+        self.network = logits_model(model) if outputs == "auto" else open_model(model)
         self._taking = {}
 
     def __reduce__(self):
@@ -93,42 +94,17 @@ class KerasTeacher:
         """Return the logits of images, of shape (n, n_outputs)."""
         shape = tuple(images.shape[1:])
         if shape not in self._taking:
-            self._taking[shape] = taking(self.network, shape)
-        batches = Batches(images, batch_size=batch_size)
-        if len(batches) == 1:
-            values = np.asarray(self._taking[shape].predict_on_batch(batches[0][0]))
-        else:
-            values = predict_batches(self._taking[shape], batches)
+            self._taking[shape] = adapt_input(self.network, shape)
+        values = predict(self._taking[shape], images, batch_size)
         return as_logits(values, self.outputs, "teacher: the model's outputs")
 
 
 def network_fingerprint(model):
     """Return a digest of a model's architecture and weights, however it is compiled."""
+    if not getattr(model, "inputs", None):
+        model = open_model(model)
     bare = keras.Model(model.inputs, model.outputs, name=model.name)
     digest = hashlib.blake2b(bare.to_json().encode(), digest_size=16)
     for weights in model.get_weights():
         digest.update(np.ascontiguousarray(weights).tobytes())
     return digest.hexdigest()
-
-
-def taking(model, image_shape):
-    """Put the layers before a model that turn images of a shape into what it takes."""
-    wanted = tuple(model.input_shape[1:])
-    if len(wanted) != len(image_shape):
-        raise ValueError(
-            f"teacher {model.name!r} takes inputs of shape {wanted}, but the images have shape "
-            f"{tuple(image_shape)}"
-        )
-    if len(wanted) != 3:
-        return model
-    inputs = x = keras.Input(image_shape)
-    if wanted[2] == 3 and image_shape[2] == 1:
-        x = keras.layers.Concatenate()([x, x, x])
-    elif wanted[2] == 1 and image_shape[2] == 3:
-        x = keras.ops.image.rgb_to_grayscale(x)
-    size = tuple(
-        have if want is None else want for want, have in zip(wanted[:2], x.shape[1:3], strict=True)
-    )
-    if size != tuple(image_shape[:2]):
-        x = keras.layers.Resizing(*size)(x)
-    return keras.Model(inputs, model(x))

@@ -5,7 +5,7 @@ from functools import partial
 
 import numpy as np
 
-from skkd.distillation._answers import match_classes
+from skkd.distillation._teachers import match_classes
 from skkd.images._stores import JoinedImages
 from skkd.models._features import with_features
 from skkd.models._lessons import Question

@@ -6,7 +6,7 @@ import operator
 import keras
 from keras import ops
 
-from skkd.models._columns import Columns
+from skkd.models._lessons import Columns
 
 
 def kl(one_hot, teacher_logits, student_logits, temperature, sample_weight):
@@ -187,20 +187,14 @@ class DistillationLoss(keras.losses.Loss):
         self.soft_loss = soft_loss
         self.hint_sizes = tuple(hint_sizes)
         self.hint_weight = hint_weight
-
-    @property
-    def target_columns(self):
-        """Layout of what is to be learned of an image."""
-        return Columns(labels=self.n_classes, logits=self.n_classes, weight=1, **self._hints)
-
-    @property
-    def _hints(self):
-        return {"hints": sum(self.hint_sizes)} if self.hint_sizes else {}
+        hints = {"hints": sum(self.hint_sizes)} if self.hint_sizes else {}
+        self.target_columns = Columns(labels=n_classes, logits=n_classes, weight=1, **hints)
+        self.prediction_columns = Columns(logits=n_classes, **hints)
 
     def call(self, y_true, y_pred):
         """Return the loss of each image."""
         wanted = self.target_columns.split(y_true)
-        given = Columns(logits=self.n_classes, **self._hints).split(y_pred)
+        given = self.prediction_columns.split(y_pred)
         loss = self._label_loss(
             wanted["labels"], wanted["logits"], given["logits"], wanted["weight"][:, 0]
         )

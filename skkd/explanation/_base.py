@@ -1,20 +1,17 @@
 """What all explainers share."""
 
 import copy
-import difflib
-from numbers import Integral
 
-import keras
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin, clone
-from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.utils.validation import check_is_fitted
 from tqdm.auto import tqdm
 
 from skkd.explanation._explanation import Explanation
 from skkd.images import as_images
 from skkd.models._batches import Batches
-from skkd.models._layers import CONVOLUTIONS, logits_model, open_model
+from skkd.models._estimators import find_model
+from skkd.models._head import logits_model
 
 
 class BaseExplainer(TransformerMixin, BaseEstimator):
@@ -230,90 +227,3 @@ def _pad(array, n_rows):
 def as_float(images):
     """Return images as float32, the type in which networks compute."""
     return images.astype(np.float32, copy=False)
-
-
-def find_model(estimator):
-    """Find the Keras model inside whatever a user calls a trained classifier.
-
-    Parameters
-    ----------
-    estimator : keras.Model, estimator or Pipeline
-        A model; a fitted estimator with a ``model_``, such as `NetworkClassifier` or one of
-        SciKeras; a Pipeline or a fitted search ending in one.
-
-    Returns
-    -------
-    model : keras.Model
-        The model.
-    classes : ndarray of shape (n_classes,)
-        Labels of its outputs; their indices for a bare model.
-    steps_before : Pipeline or None
-        The steps that images pass before they reach the model.
-    """
-    if isinstance(estimator, keras.Model):
-        return estimator, np.arange(open_model(estimator).output_shape[-1]), None
-    steps = []
-    while hasattr(estimator, "best_estimator_") or isinstance(estimator, Pipeline):
-        estimator = getattr(estimator, "best_estimator_", estimator)
-        if isinstance(estimator, Pipeline):
-            check_is_fitted(estimator)
-            steps += [step for _, step in estimator.steps[:-1]]
-            estimator = estimator[-1]
-    if hasattr(estimator, "fit"):
-        check_is_fitted(estimator)
-    model = getattr(estimator, "model_", None)
-    if not isinstance(model, keras.Model):
-        raise ValueError(
-            "estimator must be a keras.Model, a fitted estimator with a keras.Model in its "
-            "attribute model_, or a Pipeline ending in one; got "
-            f"{type(estimator).__name__}"
-        )
-    classes = getattr(estimator, "classes_", None)
-    if classes is None:
-        classes = np.arange(open_model(model).output_shape[-1])
-    return model, np.asarray(classes), make_pipeline(*steps) if steps else None
-
-
-def choose_layers(graph, layers, model_name):
-    """Find the calls of the layers that a user names.
-
-    Parameters
-    ----------
-    graph : FlatGraph
-        The graph of the model.
-    layers : {"conv", "all"} or list of str or int
-        All convolutions; every layer with a feature map; or some, by name or by position among
-        the convolutions.
-    model_name : str
-        Name of the model, for the message of an error.
-
-    Returns
-    -------
-    calls : list of LayerCall
-        The calls, in the order asked for.
-    """
-    with_maps = [call for call in graph.calls if len(call.output.shape) == 4]
-    convolutions = [call for call in with_maps if isinstance(call.layer, CONVOLUTIONS)]
-    if layers == "all" and with_maps:
-        return with_maps
-    if not convolutions and (isinstance(layers, str) or not with_maps):
-        raise ValueError(
-            f"model {model_name!r} has no convolution to explain; its layers are "
-            f"{[call.name for call in graph.calls]}"
-        )
-    if isinstance(layers, str):
-        return convolutions
-    by_name = {call.name: call for call in with_maps}
-    return [_named_layer(layer, by_name, convolutions) for layer in layers]
-
-
-def _named_layer(layer, by_name, convolutions):
-    if isinstance(layer, str) and layer in by_name:
-        return by_name[layer]
-    if isinstance(layer, Integral) and -len(convolutions) <= layer < len(convolutions):
-        return convolutions[layer]
-    near = difflib.get_close_matches(str(layer), by_name, n=3, cutoff=0.0)
-    raise ValueError(
-        f"{layer!r} is not a layer with a feature map; the closest are {near}, and positions run "
-        f"from 0 to {len(convolutions) - 1}"
-    )

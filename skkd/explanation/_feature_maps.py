@@ -11,8 +11,9 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from skkd._backend import traced
-from skkd.explanation._base import BaseExplainer, choose_layers
-from skkd.models._layers import flatten_graph
+from skkd.explanation._base import BaseExplainer
+from skkd.models._graph import flatten_graph
+from skkd.models._layer_choice import choose_layers
 
 REDUCTIONS = {
     "mean": ops.mean,

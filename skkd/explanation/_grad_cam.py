@@ -7,9 +7,10 @@ from keras import ops
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from skkd._backend import gradient, traced
-from skkd.explanation._base import BaseExplainer, choose_layers
+from skkd.explanation._base import BaseExplainer
 from skkd.explanation._class_score import class_score
-from skkd.models._layers import flatten_graph
+from skkd.models._graph import flatten_graph
+from skkd.models._layer_choice import choose_layers
 
 METHODS = {"gradcam": "Grad-CAM", "gradcam++": "Grad-CAM++", "layercam": "LayerCAM"}
 

@@ -17,7 +17,7 @@ from skkd.explanation._expected_gradients import (
     sample_points,
 )
 from skkd.explanation._shap_package import DeepValues, PartitionValues
-from skkd.models._layers import flatten_graph
+from skkd.models._graph import flatten_graph
 
 
 class SHAPExplainer(BaseExplainer):

@@ -28,12 +28,15 @@ def read_blocks(images, rows, batch_size):
         The rows of the block.
     block : ndarray of shape (n_rows, ...)
         Their images.
+    digests : list of bytes
+        Those of `image_digests`.
     """
     most = _BYTES // max(math.prod(images.shape[1:]) * np.dtype(images.dtype).itemsize, 1)
     size = _ROWS if most >= _ROWS else max(most // batch_size, 1) * batch_size
     for start in range(0, len(rows), size):
         part = rows[start : start + size]
-        yield part, np.asarray(images[part])
+        block = np.asarray(images[part])
+        yield part, block, image_digests(block)
 
 
 def image_digests(images):

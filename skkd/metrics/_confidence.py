@@ -82,7 +82,7 @@ def read_images(estimator, X):
     """
     size = color_mode = None
     if estimator is not None and holds_paths(X):
-        from skkd.explanation._base import find_model
+        from skkd.models._estimators import find_model
 
         height, width, channels = find_model(estimator)[0].input_shape[1:]
         size = None if None in (height, width) else (height, width)
@@ -103,7 +103,7 @@ def _find_predict(estimator):
     if hasattr(estimator, "predict_proba"):
         return estimator.predict_proba, np.asarray(estimator.classes_)
     if hasattr(estimator, "predict_on_batch"):
-        from skkd.models._layers import probability_model
+        from skkd.models._head import probability_model
 
         model = probability_model(estimator)
         return model.predict_on_batch, np.arange(model.output_shape[-1])

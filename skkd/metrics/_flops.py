@@ -78,8 +78,8 @@ def count_flops(model, input_shape=None, convention="profiler", per_layer=False)
     >>> count_flops(model)  # and 32 for the biases
     608
     """
-    from skkd.explanation._base import find_model
-    from skkd.models._layers import flatten_graph
+    from skkd.models._estimators import find_model
+    from skkd.models._graph import flatten_graph
 
     if convention not in _CONVENTIONS:
         raise ValueError(f"convention must be one of {list(_CONVENTIONS)}; got {convention!r}")
@@ -119,7 +119,7 @@ def _count_call(call, shapes, output_shape):
     """Return the multiply-adds and the other operations of one call of a layer."""
     from keras import layers
 
-    from skkd.models._layers import PreActivation
+    from skkd.models._head import PreActivation
 
     layer, activated = call.layer, True
     while isinstance(layer, layers.Wrapper):

@@ -91,8 +91,8 @@ def randomization_check(
     >>> round(float(check["spearman"].iloc[0]), 3)  # the map lies below the layer "logits"
     1.0
     """
-    from skkd.explanation._base import find_model
-    from skkd.models._layers import copy_architecture
+    from skkd.models._estimators import find_model
+    from skkd.models._graph import copy_architecture
 
     check_count(batch_size)
     rng = np.random.default_rng(draw_seed(random_state))
@@ -142,7 +142,7 @@ def _layers_with_weights(network):
     """Return names and layers that have learned something, the last one first."""
     import keras
 
-    from skkd.models._layers import flatten_graph
+    from skkd.models._graph import flatten_graph
 
     layers = {}
     for call in flatten_graph(network).calls:

@@ -120,7 +120,7 @@ def _explainers_of_models(explainers):
 
 def _time(explainer, X, y, n_repeats, warmup, batch_size):
     """Return the figures of one explainer."""
-    from skkd.explanation._base import find_model
+    from skkd.models._estimators import find_model
 
     model = find_model(explainer.estimator)[0]
     images = read_images(explainer.estimator, X)

@@ -161,23 +161,28 @@ def naming_files(*batches):
         raise
 
 
-def predict_batches(model, batches):
-    """Return a model's outputs for all batches.
+def predict(model, images, batch_size):
+    """Return a model's outputs for images.
 
     Parameters
     ----------
     model : keras.Model
         The model.
-    batches : Batches
-        Its inputs.
+    images : array-like of shape (n, ...)
+        Its inputs, read a batch at a time.
+    batch_size : int
+        Images in a batch.
 
     Returns
     -------
     outputs : ndarray of shape (n, ...)
-        One row an image, in the batches' order.
+        One row an image.
     """
+    batches = Batches(images, batch_size=batch_size)
     with naming_files(batches), without_advice():
         try:
+            if len(batches) == 1:
+                return np.asarray(model.predict_on_batch(batches[0][0]))
             return model.predict(batches, verbose=0)
         finally:
             put_back_weights(model)

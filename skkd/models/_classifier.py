@@ -2,7 +2,6 @@
 
 import contextlib
 import re
-from functools import partial
 from numbers import Integral, Real
 from os import PathLike
 
@@ -21,16 +20,14 @@ from skkd.images._decoded import keep_decoded
 from skkd.images._files import ImagePaths
 from skkd.images._input import as_images
 from skkd.images._stores import StoredImages
-from skkd.models._accuracy import Accuracy
-from skkd.models._batches import Batches, naming_files, predict_batches
+from skkd.models._architecture import network_for
+from skkd.models._batches import naming_files, predict
 from skkd.models._checkpoint import Checkpoint
 from skkd.models._features import without_features
-from skkd.models._labels import check_classes, check_labels, check_weights, hold_out
-from skkd.models._layers import probability_model
-from skkd.models._lessons import labeled, with_views
-from skkd.models._networks import ScratchNetwork, as_network, build_logits
-from skkd.models._normalization import mean_and_variance
-from skkd.models._sharing import SharesModels, description
+from skkd.models._head import probability_model
+from skkd.models._labels import check_targets, hold_out
+from skkd.models._lessons import Accuracy, labeled, with_views
+from skkd.models._sharing import SharesModels
 from skkd.models._views import Views
 
 
@@ -265,15 +262,18 @@ class NetworkClassifier(SharesModels, ClassifierMixin, BaseEstimator):
         Whoever teaches more, such as `KDClassifier`, adds to it and hands it on to ``_learn``.
         """
         self._validate_params()
-        owner = type(self).__name__
-        # Before anything takes time.
         self._check_learning_rate()
         self._check_lasting_parameters(again)
-        images = self._read(X, reset=not again)
-        labels = check_labels(y, images, owner)
-        sample_weight = check_weights(sample_weight, self.class_weight, images, labels)
-        self.classes_ = check_classes(labels, classes, self.classes_ if again else None, owner)
-        images = keep_decoded(images, self.image_cache, verbose=self.verbose)
+        images = self._read(X, reset=not again, keep=True)
+        labels, sample_weight, self.classes_ = check_targets(
+            y,
+            images,
+            sample_weight=sample_weight,
+            class_weight=self.class_weight,
+            classes=classes,
+            known=self.classes_ if again else None,
+            owner=type(self).__name__,
+        )
         if self.n_views is not None:
             # Their views will be held in memory too, in which they are read without decoding.
             images = in_memory(images)
@@ -289,16 +289,19 @@ class NetworkClassifier(SharesModels, ClassifierMixin, BaseEstimator):
             rows=rows,
             held_out=held_out,
             seed=seed,
-            network=None if again else self._network_of(images, rows, sample_weight),
+            network=None if again else self._network_for(images, rows, sample_weight),
         )
 
-    def _read(self, X, *, reset, name="X"):
+    def _read(self, X, *, reset, keep=False, name="X"):
+        """Return images, decoded once and for all where they are to be trained on."""
         image_size, color_mode = self.image_size, self.color_mode
         if not reset and len(self._input_shape) == 3:
             # Files are read as they were for training, whatever these ones are by themselves.
             image_size = self._input_shape[:2]
             color_mode = {1: "grayscale", 3: "rgb"}.get(self._input_shape[2])
         images = as_images(X, image_size=image_size, color_mode=color_mode)
+        if keep and self.image_cache is not None:
+            images = keep_decoded(images, self.image_cache, verbose=self.verbose)
         if not isinstance(images, ImagePaths | StoredImages):
             images = validate_data(self, images, reset=reset, allow_nd=True)
         elif reset:
@@ -312,19 +315,15 @@ class NetworkClassifier(SharesModels, ClassifierMixin, BaseEstimator):
             )
         return images
 
-    def _network_of(self, images, rows, sample_weight):
+    def _network_for(self, images, rows, sample_weight):
         """Return a function that makes the network to train, from raw images to logits."""
-        input_shape = tuple(images.shape[1:])
-        network = as_network(self.network, input_shape)
-        normalization = None
-        if isinstance(network, ScratchNetwork):
-            normalization = mean_and_variance(images, rows, sample_weight, self.batch_size)
-        return partial(
-            build_logits,
-            network,
-            input_shape,
+        return network_for(
+            self.network,
+            images,
             len(self.classes_),
-            normalization=normalization,
+            rows=rows,
+            sample_weight=sample_weight,
+            batch_size=self.batch_size,
             image_size=self.image_size,
             dtype_policy=self.dtype_policy,
         )
@@ -339,10 +338,10 @@ class NetworkClassifier(SharesModels, ClassifierMixin, BaseEstimator):
         return with_views(lessons, views, self.n_views, self.batch_size)
 
     def _check_lasting_parameters(self, again):
-        """Return what describes the network; where it goes on, that must be as it was."""
+        """Write down what describes the network; where it goes on, that must be as it was."""
         # The repr of an object that has none of its own ends in its address, which a pickle loses.
         now = {
-            name: re.sub(r" at 0x\w+", "", description(getattr(self, name)))
+            name: re.sub(r" at 0x\w+", "", _description(getattr(self, name)))
             for name in self._lasting_parameters
         }
         for name in now if again else ():
@@ -352,7 +351,7 @@ class NetworkClassifier(SharesModels, ClassifierMixin, BaseEstimator):
                     f"was {self._lasting[name]}, and is {now[name]}. Set it back, or begin "
                     "anew with fit and warm_start=False"
                 )
-        return now
+        self._lasting = now
 
     def _learn(self, lessons, epochs):
         """Train the network on lessons: a new one if they bring it, the one there is if not."""
@@ -377,7 +376,6 @@ class NetworkClassifier(SharesModels, ClassifierMixin, BaseEstimator):
                     metrics=[Accuracy(len(self.classes_))],
                     random_state=lessons.seed,
                 )
-            self._lasting = self._check_lasting_parameters(again)
             self._learning_rate = self.learning_rate
             self._trainer.train(
                 batches,
@@ -403,13 +401,13 @@ class NetworkClassifier(SharesModels, ClassifierMixin, BaseEstimator):
         unimportant = {"callbacks", "verbose", "checkpoint", "image_cache"}
         params = {k: v for k, v in self.get_params(deep=False).items() if k not in unimportant}
         key = (
-            str({k: description(v) for k, v in params.items()}),
+            str({k: _description(v) for k, v in params.items()}),
             # Of callbacks the numbers are kept, which only the same ones can take up.
             [type(callback).__qualname__ for callback in callbacks],
             lessons.seed,
             self._trainer.current_epoch,
             digest,
-            description(lessons.loss),
+            _description(lessons.loss),
             lessons.targets,
             lessons.sample_weight,
             lessons.key,
@@ -497,8 +495,7 @@ class NetworkClassifier(SharesModels, ClassifierMixin, BaseEstimator):
     def _logits(self, X):
         check_is_fitted(self)
         images = self._read(X, reset=False)
-        batches = Batches(images, batch_size=self.batch_size)
-        return predict_batches(self._logits_model, batches).astype(np.float64)
+        return predict(self._logits_model, images, self.batch_size).astype(np.float64)
 
     def __sklearn_tags__(self):
         """Say that images are welcome, besides tables."""
@@ -518,3 +515,12 @@ class NetworkClassifier(SharesModels, ClassifierMixin, BaseEstimator):
         super().__setstate__(state)
         if "_trainer" in vars(self):
             self._attach_models()
+
+
+def _description(value):
+    """Return a text that is the same in another process, unlike most objects' repr."""
+    if hasattr(value, "get_config") and not isinstance(value, type):
+        return str(value.get_config())
+    if hasattr(value, "scope"):
+        return type(value).__qualname__
+    return getattr(value, "__qualname__", None) or repr(value)

@@ -5,7 +5,7 @@ import difflib
 import keras
 from keras import layers, ops
 
-from skkd.models._layers import flatten_graph, own_layers
+from skkd.models._graph import flatten_graph, own_layers
 
 
 def with_features(build, names, channels, kind):

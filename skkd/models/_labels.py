@@ -7,8 +7,8 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, check_consistent_length, column_or_1d
 
 
-def check_labels(y, images, owner):
-    """Return class labels, one an image.
+def check_targets(y, images, *, sample_weight, class_weight, classes, known, owner):
+    """Return what is known of each image.
 
     Parameters
     ----------
@@ -16,14 +16,33 @@ def check_labels(y, images, owner):
         What a user calls the labels.
     images : array-like of shape (n, ...)
         The images.
+    sample_weight : array-like of shape (n,) or None
+        Weights of images.
+    class_weight : dict, "balanced" or None
+        Weights of classes.
+    classes : array-like or None
+        All labels that may come, if they are known beforehand.
+    known : ndarray or None
+        The classes of a network that exists already.
     owner : str
         Name of the estimator's class, for errors.
 
     Returns
     -------
     labels : ndarray of shape (n,)
-        None of them missing.
+        Class labels.
+    weights : ndarray of shape (n,), float32
+        The weight of each image times that of its class, none negative and not all zero.
+    classes : ndarray of shape (n_classes,)
+        The classes to tell apart, sorted and at least two.
     """
+    labels = _check_labels(y, images, owner)
+    weights = _check_weights(sample_weight, class_weight, images, labels)
+    return labels, weights, _check_classes(labels, classes, known, owner)
+
+
+def _check_labels(y, images, owner):
+    """Return class labels, one an image, none of them missing."""
     if y is None:
         raise ValueError(f"{owner} requires y to be passed, but the target y is None")
     y = column_or_1d(y, warn=True)
@@ -34,25 +53,8 @@ def check_labels(y, images, owner):
     return y
 
 
-def check_classes(y, given, known, owner):
-    """Return the classes to tell apart, sorted.
-
-    Parameters
-    ----------
-    y : ndarray of shape (n,)
-        Class labels.
-    given : array-like or None
-        All labels that may come, if they are known beforehand.
-    known : ndarray or None
-        The classes of a network that exists already.
-    owner : str
-        Name of the estimator's class, for errors.
-
-    Returns
-    -------
-    classes : ndarray of shape (n_classes,)
-        At least two.
-    """
+def _check_classes(y, given, known, owner):
+    """Return the classes to tell apart, sorted and at least two."""
     labels = np.unique(y if given is None else given)
     if known is None:
         if len(labels) < 2:
@@ -71,25 +73,8 @@ def check_classes(y, given, known, owner):
     return known
 
 
-def check_weights(sample_weight, class_weight, images, y):
-    """Return the weight of each image: its own times that of its class.
-
-    Parameters
-    ----------
-    sample_weight : array-like of shape (n,) or None
-        Its own.
-    class_weight : dict, "balanced" or None
-        Those of the classes.
-    images : array-like of shape (n, ...)
-        The images.
-    y : ndarray of shape (n,)
-        Their labels.
-
-    Returns
-    -------
-    weights : ndarray of shape (n,), float32
-        None negative and not all zero.
-    """
+def _check_weights(sample_weight, class_weight, images, y):
+    """Return the weight of each image: its own times that of its class."""
     weights = _check_sample_weight(
         sample_weight, images, dtype=np.float32, ensure_non_negative=True
     )

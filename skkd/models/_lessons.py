@@ -1,4 +1,4 @@
-"""What a network is trained on."""
+"""What a network is trained on, and how well it does on it."""
 
 import contextlib
 import hashlib
@@ -9,10 +9,50 @@ import keras
 import numpy as np
 from tqdm.auto import tqdm
 
-from skkd.images._blocks import image_digests, read_blocks
+from skkd.images._blocks import read_blocks
 from skkd.images._stores import JoinedImages
 from skkd.models._batches import Batches
-from skkd.models._columns import Columns
+
+
+class Columns:
+    """A layout of named parts that stand side by side in one array.
+
+    Plain ``keras.Model.fit`` takes one target and one prediction. What a loss compares, such as
+    labels and a teacher's logits, is packed into one array here and split again there.
+
+    Parameters
+    ----------
+    **widths : int
+        Number of columns of each part, in their order.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skkd.models._lessons import Columns
+    >>> columns = Columns(labels=2, weight=1)
+    >>> packed = columns.pack(weight=np.ones((3, 1)), labels=np.zeros((3, 2)))
+    >>> packed.shape, columns.split(packed)["weight"].ravel()
+    ((3, 3), array([1., 1., 1.]))
+    """
+
+    def __init__(self, **widths):
+        self.widths = widths
+
+    def __eq__(self, other):
+        return isinstance(other, Columns) and [*self.widths.items()] == [*other.widths.items()]
+
+    def pack(self, **parts):
+        """Return the parts side by side, an ndarray of shape (n, sum of widths)."""
+        ordered = [parts[name] for name in self.widths]
+        return ordered[0] if len(ordered) == 1 else np.concatenate(ordered, axis=1)
+
+    def split(self, packed):
+        """Return the parts of an array or tensor by name, each of shape (n, width)."""
+        parts, start = {}, 0
+        for name, width in self.widths.items():
+            parts[name] = packed[:, start : start + width]
+            start += width
+        return parts
 
 
 @dataclass
@@ -112,8 +152,7 @@ class Lessons:
                 (self.targets[question.part], question.rows, opened.enter_context(question.answers))
                 for question in self.questions
             ]
-            for block_rows, block in read_blocks(self.images, rows, batch_size):
-                digests = image_digests(block)
+            for block_rows, block, digests in read_blocks(self.images, rows, batch_size):
                 content.update(b"".join(digests))
                 for target, of_interest, answer in asked:
                     chosen = np.flatnonzero(np.isin(block_rows, of_interest))
@@ -216,3 +255,36 @@ def with_views(lessons, views, n_views, batch_size):
         sample_weight=np.tile(lessons.sample_weight, 1 + n_views),
         mixing={**lessons.mixing, "n_views": n_views},
     )
+
+
+@keras.saving.register_keras_serializable("skkd")
+class Accuracy(keras.metrics.MeanMetricWrapper):
+    """Share of labeled images whose largest logit is their class.
+
+    Parameters
+    ----------
+    n_classes : int
+        The first columns of target and prediction, one for each class; more may follow. A row of
+        zeros is an image without a label, which does not count.
+    name : str, default="accuracy"
+        Name of the metric.
+    """
+
+    def __init__(self, n_classes, name="accuracy", dtype=None):
+        super().__init__(keras.metrics.categorical_accuracy, name=name, dtype=dtype)
+        self.n_classes = n_classes
+
+    def update_state(self, y_true, y_pred, sample_weight=None):
+        """Take in a batch."""
+        columns = Columns(classes=self.n_classes)
+        labels, logits = (columns.split(packed)["classes"] for packed in (y_true, y_pred))
+        super().update_state(labels, logits, sample_weight=keras.ops.sum(labels, axis=-1))
+
+    def get_config(self):
+        """Return what ``from_config`` needs."""
+        return {"n_classes": self.n_classes, "name": self.name, "dtype": self.dtype}
+
+    @classmethod
+    def from_config(cls, config):
+        """Make the metric again."""
+        return cls(**config)

@@ -32,23 +32,3 @@ def _clone_parameter(value):
         or (callable(value) and not hasattr(value, "fit"))
     )
     return value if shared else clone(value, safe=False)
-
-
-def description(value):
-    """Return a text that is the same in another process, unlike most objects' repr.
-
-    Parameters
-    ----------
-    value : object
-        A parameter.
-
-    Returns
-    -------
-    text : str
-        Another one where the parameter is another.
-    """
-    if hasattr(value, "get_config") and not isinstance(value, type):
-        return str(value.get_config())
-    if hasattr(value, "scope"):
-        return type(value).__qualname__
-    return getattr(value, "__qualname__", None) or repr(value)

@@ -54,7 +54,7 @@ def images(rng):
 def ask_once(teacher, images, memory=None):
     with remembering(teacher, 8, memory) as answers:
         blocks = read_blocks(images, np.arange(len(images)), 8)
-        return np.concatenate([answers(block, image_digests(block)) for _, block in blocks])
+        return np.concatenate([answers(block, digests) for _, block, digests in blocks])
 
 
 def ask(teacher, images, memory=None):

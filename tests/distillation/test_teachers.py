@@ -17,9 +17,9 @@ from sklearn.svm import SVC
 
 from skkd import MLP, FiveBlockCNN, KDClassifier, NetworkClassifier, Teacher
 from skkd.distillation import load_teacher
-from skkd.distillation._answers import average_logits, match_classes
 from skkd.distillation._callable_teacher import CallableTeacher
 from skkd.distillation._keras_teacher import KerasTeacher
+from skkd.distillation._teachers import average_logits, match_classes
 
 STUDENT = MLP(hidden=(4,))
 

@@ -101,7 +101,7 @@ def test_both_samplings_converge_to_the_same_values_the_stratified_one_faster(
 def test_independent_sampling_is_the_estimator_of_shap(model, images, background):
     import shap
 
-    from skkd.models._layers import logits_model
+    from skkd.models._head import logits_model
 
     ours = values(
         model, background, images, classes="all", sampling="independent", random_state=0

@@ -109,7 +109,7 @@ def test_a_fitted_classifier_counts_its_network(digits):
 
 
 def test_the_softmax_of_a_head_cut_to_its_logits_is_not_counted():
-    from skkd.models._layers import logits_model
+    from skkd.models._head import logits_model
 
     model = sequential(keras.Input((6,)), layers.Dense(3, activation="softmax"))
     assert count_flops(model) == 2 * 18 + 3 + 15

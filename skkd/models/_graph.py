@@ -1,16 +1,10 @@
-"""Walking a Keras model: its leaf layers, their outputs, and the logits before its softmax."""
+"""A Keras model as one flat graph of its leaf layers, however deeply they are nested."""
 
 from dataclasses import dataclass, field
 
 import keras
 from keras import ops
 
-CONVOLUTIONS = (
-    keras.layers.Conv2D,
-    keras.layers.Conv2DTranspose,
-    keras.layers.DepthwiseConv2D,
-    keras.layers.SeparableConv2D,
-)
 ACTIVATIONS = (
     keras.layers.Activation,
     keras.layers.ELU,
@@ -30,9 +24,6 @@ ACTIVATION_OPERATIONS = (
     *("Celu", "Elu", "Gelu", "HardSigmoid", "HardSilu", "HardTanh", "LeakyRelu", "Mish", "ReLU"),
     *("Relu", "Relu6", "Selu", "Sigmoid", "Silu", "Softplus", "Softsign", "Tanh"),
 )
-
-# The smallest normal float32: log of it is finite.
-TINY = 1.1754944e-38
 
 
 @dataclass(frozen=True)
@@ -161,7 +152,7 @@ def _draw(model, shape, dtype):
     return keras.Model(inputs, model.call(inputs), name=model.name)
 
 
-def _ends(model):
+def ends(model):
     """Return the structures of a model's own input and output tensors."""
     if isinstance(model, keras.Sequential):
         # Its ``input`` and ``output`` are those of the first model that it is nested in.
@@ -174,7 +165,7 @@ def copy_architecture(model):
     check_built(model)
     # A model made anew from the same tensors is not compiled, so cloning it needs none of the
     # user's own losses.
-    return keras.models.clone_model(keras.Model(*_ends(model), name=model.name))
+    return keras.models.clone_model(keras.Model(*ends(model), name=model.name))
 
 
 def own_layers(model):
@@ -228,7 +219,7 @@ def flatten_graph(model, image_shape=None, taps=()):
     calls = []
     tapped = dict.fromkeys(taps)
     outputs = _redraw(model, inputs, calls, tapped, prefix="")
-    inputs = keras.tree.pack_sequence_as(_ends(model)[0], inputs)
+    inputs = keras.tree.pack_sequence_as(ends(model)[0], inputs)
     return FlatGraph(inputs, outputs, calls, list(tapped.values()))
 
 
@@ -239,7 +230,7 @@ def _redraw(model, inputs, calls, tapped, prefix):
             if opened is not None:
                 flat_args = keras.tree.flatten(args)
                 outputs = _redraw(opened, flat_args, calls, tapped, f"{prefix}{layer.name}/")
-                return keras.tree.pack_sequence_as(_ends(opened)[1], outputs)
+                return keras.tree.pack_sequence_as(ends(opened)[1], outputs)
         name = _unique(f"{prefix}{layer.name}", calls)
         output = _renamed(layer, name, calls)(*args, **kwargs)
         if name in tapped:
@@ -316,125 +307,3 @@ class Alias(keras.layers.Wrapper):
 def _unique(name, calls):
     taken = sum(call.name.split(":")[0] == name for call in calls)
     return f"{name}:{taken}" if taken else name
-
-
-@keras.saving.register_keras_serializable("skkd")
-class PreActivation(keras.layers.Wrapper):
-    """A dense layer without its activation, sharing its weights.
-
-    Parameters
-    ----------
-    layer : keras.layers.Dense
-        The layer whose ``kernel`` and ``bias`` are used.
-    """
-
-    def call(self, inputs):
-        """Return ``inputs @ kernel + bias``."""
-        outputs = ops.matmul(inputs, self.layer.kernel)
-        return outputs if self.layer.bias is None else ops.add(outputs, self.layer.bias)
-
-    def compute_output_shape(self, input_shape):
-        """Return the wrapped layer's output shape."""
-        return self.layer.compute_output_shape(input_shape)
-
-
-def head_activation(model):
-    """Return the name of the activation a model ends in.
-
-    Parameters
-    ----------
-    model : keras.Model
-        A functional or Sequential model with one output.
-
-    Returns
-    -------
-    name : str
-        "linear" where the output is logits, "softmax", "sigmoid", or another activation's name.
-    """
-    return _activation_name(_head(model)[0])
-
-
-def logits_model(model):
-    """Return a model of the same layers that stops short of the final softmax or sigmoid.
-
-    Parameters
-    ----------
-    model : keras.Model
-        A classifier with outputs of shape (n, n_classes), ending in logits, or in a softmax or
-        sigmoid that is a layer of its own or a dense layer's activation. It is left as it is.
-
-    Returns
-    -------
-    model : keras.Model
-        From the same inputs to logits. A softmax that follows no dense layer gives log(p), which
-        equals the logits up to a constant per image that softmax ignores.
-    """
-    layer, model_input, layer_input, output = _head(model)
-    name = _activation_name(layer)
-    if name == "linear":
-        logits = output
-    elif name not in ("softmax", "sigmoid"):
-        raise ValueError(
-            f"model {model.name!r} ends in the activation {name!r}; a classifier must end in "
-            "softmax, sigmoid or logits"
-        )
-    elif isinstance(layer, keras.layers.Softmax | keras.layers.Activation):
-        logits = layer_input
-    elif isinstance(layer, keras.layers.Dense):
-        logits = PreActivation(layer, name=f"{layer.name}_logits")(layer_input)
-    else:
-        logits = ops.log(ops.maximum(output, TINY))
-        if name == "sigmoid":
-            logits = logits - ops.log(ops.maximum(1.0 - output, TINY))
-    return keras.Model(model_input, logits, name=f"{model.name}_logits")
-
-
-def probability_model(model):
-    """Return a model of the same layers that ends in a softmax.
-
-    Parameters
-    ----------
-    model : keras.Model
-        A functional or Sequential classifier ending in logits or in a softmax.
-
-    Returns
-    -------
-    model : keras.Model
-        The model itself where it ends in a softmax already.
-    """
-    layer, model_input, layer_input, output = _head(model)
-    if _activation_name(layer) == "softmax":
-        return model
-    if isinstance(layer, PreActivation) and _activation_name(layer.layer) == "softmax":
-        # The dense layer as its user wrote it, so that the model is read without this package.
-        return keras.Model(model_input, layer.layer(layer_input), name=_without_suffix(model))
-    softmax = keras.layers.Softmax(name="probabilities", dtype="float32")
-    return keras.Model(model_input, softmax(output), name=_without_suffix(model))
-
-
-def _without_suffix(model):
-    return model.name.removesuffix("_logits")
-
-
-def _head(model):
-    """Return a model's last layer, the model's input, the layer's input and its output."""
-    model = open_model(model)
-    if len(model.outputs) != 1:
-        raise ValueError(
-            f"model {model.name!r} has {len(model.outputs)} outputs; a classifier has one"
-        )
-    last = model.layers[-1]
-    if not isinstance(last, keras.Model) and last.output is model.outputs[0]:
-        return last, _ends(model)[0], last.input, model.outputs[0]
-    graph = flatten_graph(model)
-    for call in reversed(graph.calls):
-        if call.output is graph.outputs[0]:
-            return call.layer, graph.input, call.inputs[0], call.output
-    raise ValueError(f"the output of model {model.name!r} is not the output of one of its layers")
-
-
-def _activation_name(layer):
-    if isinstance(layer, keras.layers.Softmax):
-        return "softmax"
-    activation = getattr(layer, "activation", None)
-    return "linear" if activation is None else getattr(activation, "__name__", "unknown")

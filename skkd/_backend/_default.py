@@ -1,0 +1,73 @@
+"""What the code above the backends asks of them, and what most of them need not do."""
+
+import contextlib
+
+import keras
+
+
+def traced(function, model):
+    """Compile a function of tensors that calls a model, where the backend can, for arrays.
+
+    Parameters
+    ----------
+    function : callable
+        From tensors to a tuple of tensors, written with ``keras.ops``.
+    model : keras.Model
+        The model whose weights the function uses, as they are when it is called.
+
+    Returns
+    -------
+    compiled : callable
+        From arrays to a tuple of arrays; compiled once for each shape of the arrays.
+    """
+
+    def compiled(*arrays):
+        results = function(*(keras.ops.convert_to_tensor(array) for array in arrays))
+        return tuple(keras.ops.convert_to_numpy(result) for result in results)
+
+    return compiled
+
+
+def gradient(function, inputs):
+    """Differentiate a function inside a traced one. Every backend has its own way.
+
+    Parameters
+    ----------
+    function : callable
+        From a list of tensors to a scalar and a tuple of further results.
+    inputs : list of tensors
+        Where to differentiate.
+
+    Returns
+    -------
+    gradients : list of tensors
+        Those of the scalar with respect to each input; zero where it does not depend on it.
+    results : tuple
+        The further results.
+    """
+    raise NotImplementedError(f"gradients with the Keras backend {keras.backend.backend()!r}")
+
+
+def on_one_device(optimizer):
+    """Spare an optimizer what training on several devices needs, where there is only one.
+
+    Parameters
+    ----------
+    optimizer : keras.optimizers.Optimizer
+        Not used yet; made under the distribution strategy in force, if any. It may be changed.
+    """
+
+
+def put_back_weights(model):
+    """Give a model its weights back where it was interrupted.
+
+    Parameters
+    ----------
+    model : keras.Model or None
+        Just trained or asked for predictions, to the end or not.
+    """
+
+
+def without_advice():
+    """Return a context that keeps back advice about which whoever trains can do nothing."""
+    return contextlib.nullcontext()
