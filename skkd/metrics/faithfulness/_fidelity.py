@@ -7,10 +7,10 @@ import pandas as pd
 from tqdm.auto import tqdm
 
 from skkd._warnings import warn
-from skkd.metrics._confidence import TrueClassConfidence
-from skkd.metrics._maps import map_reader
 from skkd.metrics._names import name_by_class
-from skkd.metrics._perturbation import (
+from skkd.metrics.faithfulness._confidence import TrueClassConfidence
+from skkd.metrics.faithfulness._maps import map_reader
+from skkd.metrics.faithfulness._perturbation import (
     RANDOM_MAPS,
     Perturbation,
     draw_seed,
