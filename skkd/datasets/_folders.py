@@ -3,7 +3,6 @@
 import os
 import re
 import unicodedata
-import warnings
 from concurrent.futures import ThreadPoolExecutor
 from numbers import Integral
 from pathlib import Path
@@ -13,6 +12,7 @@ from joblib import effective_n_jobs
 from sklearn.utils import Bunch, resample
 from tqdm.auto import tqdm
 
+from skkd._warnings import warn
 from skkd.images._files import ImagePaths, read_header
 
 _SPLITS = {
@@ -192,10 +192,9 @@ def list_splits(root):
             splits[split] = _list_classes(folder, skipped)
     _check_names(root, {name for classes in splits.values() for name in classes})
     if skipped:
-        warnings.warn(
+        warn(
             f"Skipped {len(skipped)} files of {root} that are no images by their names, such as "
-            f"{skipped[0]}",
-            stacklevel=3,
+            f"{skipped[0]}"
         )
     return splits
 
@@ -351,10 +350,9 @@ def read_labeled(
         keep, data = keep[good], data if good.all() else data[good]
         _check_classes(target[keep], target_names, target, problems)
     if problems:
-        warnings.warn(
+        warn(
             f"Left out {len(problems)} of {len(paths)} files that could not be read; the first: "
-            f"{problems[0]}",
-            stacklevel=3,
+            f"{problems[0]}"
         )
     counts = [f"{name}: {np.sum(target[keep] == name)}" for name in target_names]
     return Bunch(

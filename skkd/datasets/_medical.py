@@ -1,11 +1,11 @@
 """Loaders of three public sets of medical images."""
 
-import warnings
 from numbers import Integral
 
 import numpy as np
 from sklearn.model_selection import train_test_split
 
+from skkd._warnings import warn
 from skkd.datasets._folders import flatten, list_splits, read_labeled
 from skkd.datasets._leaks import group_files
 from skkd.datasets._sources import ALZHEIMER, BRAIN_TUMOR, EYE_DISEASE, find
@@ -279,10 +279,9 @@ def fetch_alzheimer(
     source = ALZHEIMER
     if augmented:
         source = source._replace(folders=("AugmentedAlzheimerDataset",))
-        warnings.warn(
+        warn(
             "Copies of one slice, augmented before the split, lie on all its sides: accuracies on "
-            "the augmented Alzheimer images are flattered",
-            stacklevel=2,
+            "the augmented Alzheimer images are flattered"
         )
     return _fetch(
         source,
@@ -319,10 +318,9 @@ def _fetch(source, data_home, subset, random_state, download_if_missing, return_
     leaked = np.isin(groups[n_free:], groups[:n_free]).sum()
     if leaked and folder not in _WARNED_OF:
         _WARNED_OF.add(folder)
-        warnings.warn(
+        warn(
             f"{leaked} of the {len(paths) - n_free} test images of {source.name} are also among "
-            "its training images; skkd.datasets.check_split names them",
-            stacklevel=3,
+            "its training images; skkd.datasets.check_split names them"
         )
     chosen = np.isin(parts, [subset]) | (subset == "all")
     images = read_labeled(

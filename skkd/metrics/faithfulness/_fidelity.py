@@ -1,16 +1,16 @@
 """Whether an explanation points at what a classifier decides by."""
 
-import warnings
 from numbers import Integral, Real
 
 import numpy as np
 import pandas as pd
 from tqdm.auto import tqdm
 
-from skkd.metrics._confidence import TrueClassConfidence
-from skkd.metrics._maps import map_reader
+from skkd._warnings import warn
 from skkd.metrics._names import name_by_class
-from skkd.metrics._perturbation import (
+from skkd.metrics.faithfulness._confidence import TrueClassConfidence
+from skkd.metrics.faithfulness._maps import map_reader
+from skkd.metrics.faithfulness._perturbation import (
     RANDOM_MAPS,
     Perturbation,
     draw_seed,
@@ -134,10 +134,9 @@ def fidelity_score(
     )
     skipped = int(samples["fidelity"].isna().sum())
     if skipped:
-        warnings.warn(
+        warn(
             f"{skipped} of {len(samples)} images are skipped: their confidence in the true class "
-            f"is below eps={eps}",
-            stacklevel=2,
+            f"is below eps={eps}"
         )
     return float(samples["fidelity"].mean())
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from skkd.metrics._fidelity import fidelity_samples
+from skkd.metrics.faithfulness._fidelity import fidelity_samples
 
 
 def average_drop(

@@ -1,9 +1,10 @@
 """Floating-point operations of one forward pass."""
 
 import math
-import warnings
 
 import pandas as pd
+
+from skkd._warnings import warn
 
 _CONVENTIONS = ("profiler", "2mac", "mac")
 
@@ -132,10 +133,9 @@ def _count_call(call, shapes, output_shape):
         return macs, outputs * (bool(layer.use_bias) + 5 * softmax)
     others = _other_operations(layer, shapes, output_shape)
     if others is None:
-        warnings.warn(
+        warn(
             f"the operations of layer {call.name!r} are not counted: its type "
-            f"{type(layer).__name__} is unknown",
-            stacklevel=3,
+            f"{type(layer).__name__} is unknown"
         )
     return 0, others or 0
 

@@ -7,7 +7,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 
 from skkd import FeatureMapExplainer
 from skkd.metrics import randomization_check
-from skkd.metrics._randomization import spearman, structural_similarity
+from skkd.metrics.faithfulness._randomization import spearman, structural_similarity
 
 
 class EdgeExplainer(TransformerMixin, BaseEstimator):

@@ -3,7 +3,7 @@
 import numpy as np
 
 from skkd.metrics._names import name_by_class
-from skkd.metrics._perturbation_curve import deletion_curve, insertion_curve
+from skkd.metrics.faithfulness._perturbation_curve import deletion_curve, insertion_curve
 
 _CURVES = {"deletion": deletion_curve, "insertion": insertion_curve}
 

@@ -6,13 +6,13 @@ from sklearn.metrics import accuracy_score, f1_score, log_loss, roc_auc_score
 from sklearn.preprocessing import label_binarize
 from sklearn.utils import check_consistent_length
 
-from skkd.metrics._decision_curve import (
+from skkd.metrics._names import name_by_class
+from skkd.metrics.usefulness._decision_curve import (
     _check_columns,
     _check_labels,
     _check_probabilities,
     _label_codes,
 )
-from skkd.metrics._names import name_by_class
 
 
 def classification_summary(estimators, X, y):

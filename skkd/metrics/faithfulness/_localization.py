@@ -5,7 +5,7 @@ from numbers import Real
 import numpy as np
 from scipy import ndimage
 
-from skkd.metrics._maps import one_map
+from skkd.metrics.faithfulness._maps import one_map
 
 
 def pointing_game(explanation, masks, *, layer=-1, tolerance=0):

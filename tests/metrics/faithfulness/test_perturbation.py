@@ -4,7 +4,7 @@ from PIL import Image
 
 from skkd import GradCAMExplainer
 from skkd.metrics import perturb_images
-from skkd.metrics._perturbation import impute
+from skkd.metrics.faithfulness._perturbation import impute
 
 
 class Silence:

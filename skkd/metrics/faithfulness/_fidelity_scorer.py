@@ -2,7 +2,7 @@
 
 import inspect
 
-from skkd.metrics._fidelity import fidelity_score
+from skkd.metrics.faithfulness._fidelity import fidelity_score
 
 
 def make_fidelity_scorer(explainer_class, *, explainer_params=None, **params):

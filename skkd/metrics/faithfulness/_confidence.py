@@ -3,7 +3,7 @@
 import numpy as np
 
 from skkd.images._input import as_images, holds_paths
-from skkd.metrics._decision_curve import (
+from skkd.metrics.usefulness._decision_curve import (
     _check_columns,
     _check_labels,
     _check_probabilities,

@@ -3,7 +3,7 @@ import pytest
 from sklearn.base import BaseEstimator
 
 from skkd import FeatureMapExplainer, FiveBlockCNN, count_flops, explain_timing
-from skkd.metrics import _timing
+from skkd.metrics.cost import _timing
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,6 @@
 """Drawing of what explanations cost."""
 
-from skkd.metrics._timing import explain_timing
+from skkd.metrics.cost._timing import explain_timing
 
 
 class TimingDisplay:

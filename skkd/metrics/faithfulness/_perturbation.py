@@ -8,8 +8,8 @@ from scipy import ndimage, sparse
 from scipy.sparse.linalg import splu
 from sklearn.utils import check_random_state
 
-from skkd.metrics._confidence import read_images
-from skkd.metrics._maps import map_reader
+from skkd.metrics.faithfulness._confidence import read_images
+from skkd.metrics.faithfulness._maps import map_reader
 
 _BASELINES = ("zero", "mean", "blur", "noise", "road")
 

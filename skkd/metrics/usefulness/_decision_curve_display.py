@@ -1,6 +1,6 @@
 """Drawing of decision curves in the manner of scikit-learn's displays."""
 
-from skkd.metrics._decision_curve import decision_curve
+from skkd.metrics.usefulness._decision_curve import decision_curve
 
 
 class DecisionCurveDisplay:

@@ -9,10 +9,10 @@ from scipy.stats import rankdata
 from sklearn.base import clone
 from tqdm.auto import tqdm
 
-from skkd.metrics._confidence import read_images
-from skkd.metrics._fidelity import check_count
-from skkd.metrics._maps import map_reader
-from skkd.metrics._perturbation import draw_seed, unit_maps
+from skkd.metrics.faithfulness._confidence import read_images
+from skkd.metrics.faithfulness._fidelity import check_count
+from skkd.metrics.faithfulness._maps import map_reader
+from skkd.metrics.faithfulness._perturbation import draw_seed, unit_maps
 
 
 def randomization_check(

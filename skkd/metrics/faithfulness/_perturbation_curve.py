@@ -4,10 +4,10 @@ import numpy as np
 from scipy.integrate import trapezoid
 from sklearn.utils import Bunch
 
-from skkd.metrics._confidence import TrueClassConfidence
-from skkd.metrics._fidelity import check_count
-from skkd.metrics._maps import map_reader
-from skkd.metrics._perturbation import (
+from skkd.metrics.faithfulness._confidence import TrueClassConfidence
+from skkd.metrics.faithfulness._fidelity import check_count
+from skkd.metrics.faithfulness._maps import map_reader
+from skkd.metrics.faithfulness._perturbation import (
     check_baseline,
     draw_seed,
     mix,

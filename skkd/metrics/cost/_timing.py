@@ -9,10 +9,10 @@ from sklearn.base import clone
 from sklearn.utils import gen_batches
 from tqdm.auto import tqdm
 
-from skkd.metrics._confidence import read_images
-from skkd.metrics._fidelity import check_count
-from skkd.metrics._flops import count_flops
-from skkd.metrics._maps import explain_rows
+from skkd.metrics.cost._flops import count_flops
+from skkd.metrics.faithfulness._confidence import read_images
+from skkd.metrics.faithfulness._fidelity import check_count
+from skkd.metrics.faithfulness._maps import explain_rows
 
 
 def explain_timing(explainers, X, y=None, *, n_repeats=5, warmup=1, batch_size=1, verbose=0):

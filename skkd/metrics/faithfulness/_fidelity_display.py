@@ -1,6 +1,6 @@
 """Drawing of how faithful explanations are."""
 
-from skkd.metrics._fidelity import fidelity_report
+from skkd.metrics.faithfulness._fidelity import fidelity_report
 
 
 class FidelityDisplay:

@@ -3,7 +3,7 @@
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from skkd.metrics._distillation_report import searched
+from skkd.metrics.usefulness._distillation_report import searched
 
 
 class DistillationGridDisplay:

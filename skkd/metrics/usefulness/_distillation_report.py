@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 from sklearn.utils.validation import check_is_fitted
 
-from skkd.metrics._summary import classification_summary
+from skkd.metrics.usefulness._summary import classification_summary
 
 # scikit-learn's names of scores, where the table calls them otherwise, and their sign.
 _COLUMNS = {"neg_log_loss": ("log_loss", -1), "f1_macro": ("macro_f1", 1), "score": ("score", 1)}

@@ -1,0 +1,16 @@
+"""Whether a classifier is of use."""
+
+from skkd.metrics.usefulness._decision_curve import decision_curve, net_benefit
+from skkd.metrics.usefulness._decision_curve_display import DecisionCurveDisplay
+from skkd.metrics.usefulness._distillation_grid_display import DistillationGridDisplay
+from skkd.metrics.usefulness._distillation_report import distillation_report
+from skkd.metrics.usefulness._summary import classification_summary
+
+__all__ = [
+    "DecisionCurveDisplay",
+    "DistillationGridDisplay",
+    "classification_summary",
+    "decision_curve",
+    "distillation_report",
+    "net_benefit",
+]
