@@ -1,12 +1,12 @@
 """The SciKeras wrapper that compiles and fits a network."""
 
 import contextlib
-import warnings
 
 import keras
 import numpy as np
 
 from skkd._backend import put_back_weights
+from skkd._warnings import warn
 
 
 @contextlib.contextmanager
@@ -121,10 +121,9 @@ class NetworkTrainer(BaseWrapper):
             if getattr(getattr(self, "model_", None), "history", None) is None:
                 raise
             self._keep_interrupted_history(first_epoch)
-            warnings.warn(
+            warn(
                 f"training was interrupted in epoch {self.current_epoch + 1}; the network is "
-                "kept as it was then",
-                stacklevel=4,
+                "kept as it was then"
             )
         if checkpoint is not None:
             checkpoint.remove()

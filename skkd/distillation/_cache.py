@@ -4,7 +4,6 @@ import contextlib
 import hashlib
 import math
 import sqlite3
-import warnings
 import zlib
 from collections import OrderedDict
 from pathlib import Path
@@ -12,6 +11,8 @@ from pathlib import Path
 import joblib
 import keras
 import numpy as np
+
+from skkd._warnings import warn
 
 # What SQLite and its reading fail with on a damaged file.
 _DAMAGE = (sqlite3.DatabaseError, UnicodeDecodeError, TypeError)
@@ -69,10 +70,7 @@ def _checked(store, known, ask_about):
     if np.allclose(ask_about(sample), [known[d] for d in sample], rtol=1e-2, atol=1e-2):
         store.trust()
         return known
-    warnings.warn(
-        f"the kept outputs in {store.path} are not what the teacher says now; they are made anew",
-        stacklevel=5,
-    )
+    warn(f"the kept outputs in {store.path} are not what the teacher says now; they are made anew")
     store.clear()
     return {}
 
@@ -173,10 +171,7 @@ class _DiskStore:
         self.trusted = stamp == self._stamp
 
     def _rebuild(self, error):
-        warnings.warn(
-            f"the kept outputs in {self.path} are damaged ({error}); they are made anew",
-            stacklevel=6,
-        )
+        warn(f"the kept outputs in {self.path} are damaged ({error}); they are made anew")
         self._connection.close()
         self.path.unlink()
         self._open()
@@ -216,10 +211,9 @@ class _DiskStore:
             if _checksum(digest, logits) == crc
         }
         if len(sound) < len(found):
-            warnings.warn(
+            warn(
                 f"{len(found) - len(sound)} of the kept outputs in {self.path} are damaged; they "
-                "are made anew",
-                stacklevel=5,
+                "are made anew"
             )
         return sound
 

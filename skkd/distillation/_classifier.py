@@ -1,6 +1,5 @@
 """A classifier that learns from labels and from a teacher."""
 
-import warnings
 from numbers import Real
 from os import PathLike
 
@@ -13,6 +12,7 @@ from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import check_array, check_is_fitted
 
 from skkd._scikeras import seeded
+from skkd._warnings import warn
 from skkd.distillation._answers import as_logits
 from skkd.distillation._hints import Hints, TeacherFeatures, as_hints
 from skkd.distillation._keras_teacher import KerasTeacher
@@ -404,10 +404,9 @@ class KDClassifier(SharesModels, ClassifierMixin, BaseEstimator):
                     "classes leave a single one; use 'kl'"
                 )
             if self.soft_loss == "dist":
-                warnings.warn(
+                warn(
                     "soft_loss='dist': two probabilities of one image always correlate to 1 or -1,"
-                    " so its first term says little about two classes; consider 'kl'",
-                    stacklevel=4,
+                    " so its first term says little about two classes; consider 'kl'"
                 )
 
     def predict(self, X):
