@@ -6,21 +6,11 @@ from skkd.models._head import TINY
 
 
 def as_logits(values, outputs, name):
-    """Return what a teacher gives as logits.
+    """Return what a teacher gives as logits, of shape (n, n_outputs) and float32.
 
-    Parameters
-    ----------
-    values : ndarray of shape (n, n_outputs), (n, 1) or (n,)
-        Its outputs; a single one is that of the second of two classes.
-    outputs : {"auto", "logits", "probabilities"}
-        What they are; "auto" takes them for logits, and refuses what looks like probabilities.
-    name : str
-        Whose they are, for errors.
-
-    Returns
-    -------
-    logits : ndarray of shape (n, n_outputs), float32
-        Of probabilities their logarithms.
+    ``values`` of shape (n,) or (n, 1) are those of the second of two classes. ``outputs`` is as in
+    `Teacher`: "auto" takes them for logits, and refuses what looks like probabilities. ``name``
+    says whose they are, for errors.
     """
     values = np.asarray(values)
     single = values.ndim == 1 or (values.ndim == 2 and values.shape[1] == 1)

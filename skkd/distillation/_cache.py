@@ -24,22 +24,10 @@ _in_memory = OrderedDict()
 
 @contextlib.contextmanager
 def remembering(teacher, batch_size, memory=None):
-    """Ask a teacher about images, each distinct one once.
+    """Give a function ``(images, digests) -> logits`` that asks a teacher about each image once.
 
-    Parameters
-    ----------
-    teacher : KerasTeacher, EstimatorTeacher or CallableTeacher
-        The teacher.
-    batch_size : int
-        Images the teacher sees at a time.
-    memory : path, joblib.Memory or None, default=None
-        Folder in which outputs are kept, shared by processes; None keeps them in this process.
-
-    Yields
-    ------
-    ask : callable
-        ``(images, digests) -> logits`` of shape (n, n_outputs), float32, of a block of images
-        and the digests of their content.
+    The teacher sees ``batch_size`` images at a time. ``memory`` is the folder in which outputs are
+    kept, shared by processes; None keeps them in this process.
     """
 
     def ask(images, digests):

@@ -7,16 +7,16 @@ import joblib
 import keras
 import numpy as np
 from scipy.special import softmax
-from sklearn.base import BaseEstimator, ClassifierMixin, clone
+from sklearn.base import BaseEstimator, clone
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import check_array, check_is_fitted
 
 from skkd._scikeras import seeded
-from skkd._warnings import warn
 from skkd.distillation._answers import as_logits
 from skkd.distillation._hints import Hints, TeacherFeatures, as_hints
 from skkd.distillation._keras_teacher import KerasTeacher
 from skkd.distillation._lessons import (
+    check_lessons,
     with_given_logits,
     with_hints,
     with_loss,
@@ -30,6 +30,7 @@ from skkd.images._blocks import read_blocks
 from skkd.images._decoded import keep_decoded
 from skkd.models._architecture import as_network
 from skkd.models._classifier import NetworkClassifier
+from skkd.models._image_classifier import ImageClassifierMixin
 from skkd.models._sharing import SharesModels
 
 
@@ -37,7 +38,7 @@ def _of_student(name, doc):
     return property(lambda self: getattr(self.student_, name), doc=doc)
 
 
-class KDClassifier(SharesModels, ClassifierMixin, BaseEstimator):
+class KDClassifier(SharesModels, ImageClassifierMixin, BaseEstimator):
     """Train a small network from labels and from a large one's outputs.
 
     The student minimizes ``alpha * hard + (1 - alpha) * soft``: the cross-entropy with the labels
@@ -276,7 +277,13 @@ class KDClassifier(SharesModels, ClassifierMixin, BaseEstimator):
         hints = as_hints(self.hints)
         student = self._student_to_train(again)
         lessons = student._make_lessons(X, y, sample_weight, classes=classes, again=again)
-        self._check_lessons(lessons, student, teachers, hints, given, X_unlabeled)
+        check_lessons(self, student, lessons, teachers, hints, given, X_unlabeled)
+        if again and _hinted(hints) != self._hinted:
+            raise ValueError(
+                "hints cannot change while training goes on with the same network: they were "
+                f"{self._hinted}, and are {_hinted(hints)}. Set them back, or begin anew with fit "
+                "and warm_start=False"
+            )
         self._prepare_teachers(teachers, lessons, student, hints, again)
         if X_unlabeled is not None:
             unlabeled = student._read(X_unlabeled, reset=False, name="X_unlabeled")
@@ -363,99 +370,8 @@ class KDClassifier(SharesModels, ClassifierMixin, BaseEstimator):
                 network = lessons.network()
         return TeacherFeatures(hints, members[0].network, network)
 
-    def _check_lessons(self, lessons, student, teachers, hints, given, X_unlabeled):
-        n_classes, asked = len(student.classes_), any(one.model is not None for one in teachers)
-        if lessons.network is None and _hinted(hints) != self._hinted:
-            raise ValueError(
-                "hints cannot change while training goes on with the same network: they were "
-                f"{self._hinted}, and are {_hinted(hints)}. Set them back, or begin anew with fit "
-                "and warm_start=False"
-            )
-        if given is not None and len(given) != len(lessons.images):
-            raise ValueError(
-                f"teacher_logits or teacher_proba has {len(given)} rows, but X has "
-                f"{len(lessons.images)} images"
-            )
-        if hints and not asked:
-            raise ValueError("hints need a teacher that is one keras.Model, or the path of one")
-        if student.augmentation is not None and given is not None:
-            raise ValueError(
-                "augmentation shows the student images that teacher_logits and teacher_proba say "
-                "nothing about; give a teacher that can be asked instead of them"
-            )
-        if student.augmentation is not None and hints and student.n_views is None:
-            raise ValueError("hints with an augmentation need n_views, the number of views to keep")
-        if X_unlabeled is not None:
-            if not asked:
-                raise ValueError(
-                    "X_unlabeled needs a teacher to say what is in the images: give one to "
-                    f"{type(self).__name__}"
-                )
-            if self.alpha == 1 and not hints:
-                raise ValueError("X_unlabeled has no effect with alpha=1; set alpha below 1")
-            if self.soft_loss in ("dkd", "literal"):
-                raise ValueError(f"soft_loss={self.soft_loss!r} needs labels; X_unlabeled has none")
-        elif self.unlabeled_ratio is not None:
-            raise ValueError("unlabeled_ratio has no effect without fit(..., X_unlabeled=...)")
-        if n_classes == 2:
-            if self.soft_loss == "dkd":
-                raise ValueError(
-                    "soft_loss='dkd' compares the classes other than the true one, of which two "
-                    "classes leave a single one; use 'kl'"
-                )
-            if self.soft_loss == "dist":
-                warn(
-                    "soft_loss='dist': two probabilities of one image always correlate to 1 or -1,"
-                    " so its first term says little about two classes; consider 'kl'"
-                )
-
-    def predict(self, X):
-        """Return the most probable class label.
-
-        Parameters
-        ----------
-        X : array-like of shape (n, height, width[, channels]) or (n, n_features), or paths
-            Images, a table, or n paths of image files.
-
-        Returns
-        -------
-        y : ndarray of shape (n,)
-            Class labels.
-        """
-        check_is_fitted(self)
-        return self.student_.predict(X)
-
-    def predict_proba(self, X):
-        """Return the probability of each class.
-
-        Parameters
-        ----------
-        X : array-like of shape (n, height, width[, channels]) or (n, n_features), or paths
-            Images, a table, or n paths of image files.
-
-        Returns
-        -------
-        proba : ndarray of shape (n, n_classes)
-            Probabilities in the order of ``classes_``.
-        """
-        check_is_fitted(self)
-        return self.student_.predict_proba(X)
-
-    def decision_function(self, X):
-        """Return the logits.
-
-        Parameters
-        ----------
-        X : array-like of shape (n, height, width[, channels]) or (n, n_features), or paths
-            Images, a table, or n paths of image files.
-
-        Returns
-        -------
-        logits : ndarray of shape (n, n_classes), or (n,) for two classes
-            Outputs before the softmax; for two classes, the second's minus the first's.
-        """
-        check_is_fitted(self)
-        return self.student_.decision_function(X)
+    def _logits(self, X):
+        return self.student_._logits(X)
 
     def teacher_predict_proba(self, X):
         """Return the probability of each class according to the teacher.
@@ -497,12 +413,6 @@ class KDClassifier(SharesModels, ClassifierMixin, BaseEstimator):
         """
         taught = self.classes_[self.teacher_predict_proba(X).argmax(axis=1)]
         return float(np.mean(self.predict(X) == taught))
-
-    def __sklearn_tags__(self):
-        """Say that images are welcome, besides tables."""
-        tags = super().__sklearn_tags__()
-        tags.input_tags.three_d_array = True
-        return tags
 
 
 def _check_given(teacher_logits, teacher_proba):

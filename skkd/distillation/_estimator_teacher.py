@@ -29,19 +29,7 @@ def is_estimator(teacher):
 
 
 def fit_on_images(estimator, images, y, sample_weight):
-    """Fit a classifier on images as it takes them, and with their weights if its fit takes any.
-
-    Parameters
-    ----------
-    estimator : classifier
-        Fitted in place.
-    images : ndarray of shape (n, ...)
-        Raw images or a table.
-    y : ndarray of shape (n,)
-        Class labels.
-    sample_weight : ndarray of shape (n,)
-        Weights; those of 0 leave their images out.
-    """
+    """Fit a classifier on images as it takes them, and with their weights if its fit takes any."""
     rows = np.flatnonzero(sample_weight)
     options = {}
     if (sample_weight[rows] != 1).any() and has_fit_parameter(estimator, "sample_weight"):

@@ -91,20 +91,10 @@ def as_teachers(teacher):
 
 
 def make_ready(teachers, lessons):
-    """Load, or fit, teachers.
+    """Return teachers loaded, or fitted on the images of lessons of labels.
 
-    Parameters
-    ----------
-    teachers : list of Teacher
-        A path is read; a scikit-learn classifier is cloned and fitted on the images, unless it
-        is a FrozenEstimator.
-    lessons : Lessons
-        Of labels. Where a classifier is fitted, their images are held in memory from now on.
-
-    Returns
-    -------
-    ready : list of KerasTeacher, EstimatorTeacher or CallableTeacher
-        One for each that can be asked.
+    Where a classifier is fitted, these images are held in memory from now on. A teacher that was
+    asked elsewhere is left out.
     """
     return [_make_ready(one, lessons) for one in teachers if one.model is not None]
 

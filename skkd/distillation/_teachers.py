@@ -34,19 +34,10 @@ class Teachers:
 
     @contextlib.contextmanager
     def remembering(self, temperature, memory=None):
-        """Ask about each distinct image once.
+        """Give a function ``(images, digests) -> logits`` that asks about each distinct image once.
 
-        Parameters
-        ----------
-        temperature : float
-            The temperature at which probabilities are averaged.
-        memory : path, joblib.Memory or None, default=None
-            Folder in which outputs are kept; None keeps them in this process.
-
-        Yields
-        ------
-        ask : callable
-            ``(images, digests) -> logits`` of shape (n, n_classes), float32.
+        Probabilities are averaged at the temperature. ``memory`` is the folder in which outputs are
+        kept; None keeps them in this process.
         """
         with contextlib.ExitStack() as opened:
             asks = [
@@ -119,21 +110,10 @@ def match_classes(logits, labels, classes):
 
 
 def average_logits(members, weights, temperature):
-    """Average several teachers' softened probabilities.
+    """Average several teachers' probabilities, softened by the temperature.
 
-    Parameters
-    ----------
-    members : list of ndarray of shape (n, n_classes)
-        Each teacher's logits, classes matched.
-    weights : array-like of shape (n_teachers,)
-        Their weights, not all zero.
-    temperature : float
-        The temperature at which probabilities are averaged.
-
-    Returns
-    -------
-    logits : ndarray of shape (n, n_classes), float32
-        ``T log(p)`` for the averaged p, so that softmax(logits / T) is p.
+    ``members`` are their logits, classes matched, ``weights`` are not all zero. Returns
+    ``T log(p)`` for the averaged p, so that softmax(logits / T) is p.
     """
     if len(members) == 1:
         return members[0]

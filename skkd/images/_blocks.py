@@ -42,16 +42,7 @@ def read_blocks(images, rows, batch_size):
 def image_digests(images):
     """Return a digest of the content of each image, the same for arrays and for files.
 
-    Parameters
-    ----------
-    images : ndarray of shape (n, ...)
-        Images or rows of a table.
-
-    Returns
-    -------
-    digests : list of bytes
-        One an image, which depends on its values, shape and type; all types other than uint8
-        count as float32.
+    It depends on values, shape and type; all types other than uint8 count as float32.
     """
     if images.dtype != np.uint8:
         images = images.astype(np.float32, copy=False)
@@ -65,16 +56,5 @@ def image_digests(images):
 
 
 def in_memory(images):
-    """Return images as an array, which is read again at no cost.
-
-    Parameters
-    ----------
-    images : array-like of shape (n, ...)
-        Images of files or of a store are read once; an array is returned as it is.
-
-    Returns
-    -------
-    images : ndarray of shape (n, ...)
-        The images.
-    """
+    """Return images as an array, which is read again at no cost; an array is returned as it is."""
     return images if isinstance(images, np.ndarray) else np.asarray(images[np.arange(len(images))])

@@ -137,26 +137,10 @@ def network_for(
     image_size=None,
     dtype_policy=None,
 ):
-    """Return a function that makes the network to train on images.
+    """Return a function that makes the network to train, from raw images to logits.
 
-    Parameters
-    ----------
-    network : str, network object, keras.Model or callable
-        What a user calls a network.
-    images : array-like of shape (n, ...)
-        The images. Where the network is one of ours, they are read once for their mean and
-        variance.
-    n_classes : int
-        Number of classes.
-    rows, sample_weight, batch_size
-        As for `mean_and_variance`.
-    image_size, dtype_policy
-        As for `build_logits`.
-
-    Returns
-    -------
-    build : callable
-        Makes the network, from raw images to logits.
+    Where the network is one of ours, the images are read once for their mean and variance; the
+    other arguments are those of `mean_and_variance` and `build_logits`.
     """
     input_shape = tuple(images.shape[1:])
     network = as_network(network, input_shape)

@@ -146,11 +146,6 @@ def naming_files(*batches):
 
     Batches are read in threads of Keras and TensorFlow, which hand such an error on as one of
     their own, buried in tracebacks.
-
-    Parameters
-    ----------
-    *batches : Batches or None
-        What is being read.
     """
     try:
         yield
@@ -162,22 +157,7 @@ def naming_files(*batches):
 
 
 def predict(model, images, batch_size):
-    """Return a model's outputs for images.
-
-    Parameters
-    ----------
-    model : keras.Model
-        The model.
-    images : array-like of shape (n, ...)
-        Its inputs, read a batch at a time.
-    batch_size : int
-        Images in a batch.
-
-    Returns
-    -------
-    outputs : ndarray of shape (n, ...)
-        One row an image.
-    """
+    """Return a model's outputs for images, which are read ``batch_size`` at a time."""
     batches = Batches(images, batch_size=batch_size)
     with naming_files(batches), without_advice():
         try:

@@ -7,11 +7,10 @@ from os import PathLike
 
 import keras
 import numpy as np
-from scipy.special import softmax
-from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import validate_data
 
 from skkd._backend import on_one_device, without_advice
 from skkd._scikeras import NetworkTrainer
@@ -25,13 +24,14 @@ from skkd.models._batches import naming_files, predict
 from skkd.models._checkpoint import Checkpoint
 from skkd.models._features import without_features
 from skkd.models._head import probability_model
+from skkd.models._image_classifier import ImageClassifierMixin
 from skkd.models._labels import check_targets, hold_out
 from skkd.models._lessons import Accuracy, labeled, with_views
 from skkd.models._sharing import SharesModels
 from skkd.models._views import Views
 
 
-class NetworkClassifier(SharesModels, ClassifierMixin, BaseEstimator):
+class NetworkClassifier(SharesModels, ImageClassifierMixin, BaseEstimator):
     """Train a Keras network as a scikit-learn classifier.
 
     Parameters
@@ -445,63 +445,9 @@ class NetworkClassifier(SharesModels, ClassifierMixin, BaseEstimator):
             )
         return callbacks
 
-    def decision_function(self, X):
-        """Return the logits.
-
-        Parameters
-        ----------
-        X : array-like of shape (n, height, width[, channels]) or (n, n_features), or paths
-            Images, a table, or n paths of image files.
-
-        Returns
-        -------
-        logits : ndarray of shape (n, n_classes), or (n,) for two classes
-            Outputs before the softmax; for two classes, the second's minus the first's.
-        """
-        logits = self._logits(X)
-        return logits[:, 1] - logits[:, 0] if logits.shape[1] == 2 else logits
-
-    def predict_proba(self, X):
-        """Return the probability of each class.
-
-        Parameters
-        ----------
-        X : array-like of shape (n, height, width[, channels]) or (n, n_features), or paths
-            Images, a table, or n paths of image files.
-
-        Returns
-        -------
-        proba : ndarray of shape (n, n_classes)
-            Probabilities in the order of ``classes_``.
-        """
-        return softmax(self._logits(X), axis=1)
-
-    def predict(self, X):
-        """Return the most probable class label.
-
-        Parameters
-        ----------
-        X : array-like of shape (n, height, width[, channels]) or (n, n_features), or paths
-            Images, a table, or n paths of image files.
-
-        Returns
-        -------
-        y : ndarray of shape (n,)
-            Class labels.
-        """
-        logits = self._logits(X)
-        return self.classes_[logits.argmax(axis=1)]
-
     def _logits(self, X):
-        check_is_fitted(self)
         images = self._read(X, reset=False)
         return predict(self._logits_model, images, self.batch_size).astype(np.float64)
-
-    def __sklearn_tags__(self):
-        """Say that images are welcome, besides tables."""
-        tags = super().__sklearn_tags__()
-        tags.input_tags.three_d_array = True
-        return tags
 
     def __getstate__(self):
         """Leave out the models that share the trained model's weights."""

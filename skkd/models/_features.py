@@ -11,22 +11,9 @@ from skkd.models._graph import flatten_graph, own_layers
 def with_features(build, names, channels, kind):
     """Make a network that gives its hidden features after its logits.
 
-    Parameters
-    ----------
-    build : callable
-        Makes the network, from images to logits.
-    names : list of str
-        Layers of the network.
-    channels : list of int
-        Channels that the features are to have. Where a layer has others, a learned 1x1
-        convolution brings them there.
-    kind : {"mse", "attention"}
-        Features as they are, or the maps of their mean squares over channels.
-
-    Returns
-    -------
-    model : keras.Model
-        `without_features` gives back the network, which has no part in the convolutions.
+    ``build`` makes the network, from images to logits, ``names`` are layers of it, and ``channels``
+    those that their features are to have: where a layer has others, a learned 1x1 convolution
+    brings them there. `without_features` gives back the network, which has no part in it.
     """
     model = build()
     graph = flatten_graph(model)

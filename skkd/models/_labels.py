@@ -93,24 +93,7 @@ def _check_weights(sample_weight, class_weight, images, y):
 
 
 def hold_out(rows, y, fraction, seed):
-    """Split rows into those to train on and those to validate with, stratified by label.
-
-    Parameters
-    ----------
-    rows : ndarray of int
-        The rows to split.
-    y : ndarray of shape (n,)
-        Class labels of all rows.
-    fraction : float
-        Share to validate with, in (0, 1).
-    seed : int
-        Seed of the split.
-
-    Returns
-    -------
-    rows, held_out : ndarray of int
-        The two parts.
-    """
+    """Split rows into those to train on and those to validate with, stratified by label."""
     try:
         return train_test_split(rows, test_size=fraction, stratify=y[rows], random_state=seed)
     except ValueError as error:

@@ -124,19 +124,8 @@ class Lessons:
     def answer_questions(self, batch_size, *, digest=False, verbose=False):
         """Find out what is still to be found out, reading each image once.
 
-        Parameters
-        ----------
-        batch_size : int
-            Images that are looked at together.
-        digest : bool, default=False
-            Whether to return a digest of the images trained on and held out.
-        verbose : bool, default=False
-            Whether to show a progress bar if it takes longer than a second.
-
-        Returns
-        -------
-        digest : str or None
-            Another one if a single value of an image is another.
+        Returns a digest of the content of the images trained on and held out if ``digest``, else
+        None. A progress bar is shown if it takes longer than a second and ``verbose``.
         """
         wanted = [question.rows for question in self.questions]
         content = hashlib.blake2b(digest_size=16)
@@ -193,25 +182,9 @@ class Question:
 
 
 def labeled(images, labels, classes, sample_weight, **attributes):
-    """Return the lessons of class labels.
+    """Return the lessons of class labels: one-hot targets, and the cross-entropy as loss.
 
-    Parameters
-    ----------
-    images : array-like of shape (n, ...)
-        Images or rows of a table.
-    labels : ndarray of shape (n,)
-        Class labels.
-    classes : ndarray of shape (n_classes,)
-        All of them, sorted.
-    sample_weight : ndarray of shape (n,), float32
-        Weights in the loss.
-    **attributes : object
-        ``rows``, ``held_out``, ``seed`` and ``network`` of `Lessons`.
-
-    Returns
-    -------
-    lessons : Lessons
-        Their target is the label, one-hot, and their loss the cross-entropy.
+    ``classes`` are all labels, sorted; ``attributes`` are the rest of those of `Lessons`.
     """
     n_classes = len(classes)
     one_hot = np.eye(n_classes, dtype=np.float32)[np.searchsorted(classes, labels)]
@@ -225,23 +198,10 @@ def labeled(images, labels, classes, sample_weight, **attributes):
 
 
 def with_views(lessons, views, n_views, batch_size):
-    """Show augmented views in place of the images.
+    """Show augmented views, drawn by ``views`` if that is not None, in place of the images.
 
-    Parameters
-    ----------
-    lessons : Lessons
-        What is learned of the images, and so of their views.
-    views : Views or None
-        Draws them. None changes nothing.
-    n_views : int or None
-        Views of each image that are drawn now and kept. None draws new ones in every epoch.
-    batch_size : int
-        Images drawn at a time.
-
-    Returns
-    -------
-    lessons : Lessons
-        With kept views behind the images, the first of all images first.
+    ``n_views`` of each image are drawn now, ``batch_size`` images at a time, and kept behind the
+    images, the first of all images first; None draws new ones in every epoch.
     """
     if views is None:
         return lessons

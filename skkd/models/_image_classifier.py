@@ -1,0 +1,66 @@
+"""Predictions of whatever gives logits of images."""
+
+from scipy.special import softmax
+from sklearn.base import ClassifierMixin
+from sklearn.utils.validation import check_is_fitted
+
+
+class ImageClassifierMixin(ClassifierMixin):
+    """Mixin of classifiers of images or tables with ``classes_`` and ``_logits(X)``."""
+
+    def decision_function(self, X):
+        """Return the logits.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, height, width[, channels]) or (n, n_features), or paths
+            Images, a table, or n paths of image files.
+
+        Returns
+        -------
+        logits : ndarray of shape (n, n_classes), or (n,) for two classes
+            Outputs before the softmax; for two classes, the second's minus the first's.
+        """
+        logits = self._checked_logits(X)
+        return logits[:, 1] - logits[:, 0] if logits.shape[1] == 2 else logits
+
+    def predict_proba(self, X):
+        """Return the probability of each class.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, height, width[, channels]) or (n, n_features), or paths
+            Images, a table, or n paths of image files.
+
+        Returns
+        -------
+        proba : ndarray of shape (n, n_classes)
+            Probabilities in the order of ``classes_``.
+        """
+        return softmax(self._checked_logits(X), axis=1)
+
+    def predict(self, X):
+        """Return the most probable class label.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, height, width[, channels]) or (n, n_features), or paths
+            Images, a table, or n paths of image files.
+
+        Returns
+        -------
+        y : ndarray of shape (n,)
+            Class labels.
+        """
+        logits = self._checked_logits(X)
+        return self.classes_[logits.argmax(axis=1)]
+
+    def _checked_logits(self, X):
+        check_is_fitted(self)
+        return self._logits(X)
+
+    def __sklearn_tags__(self):
+        """Say that images are welcome, besides tables."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.three_d_array = True
+        return tags
