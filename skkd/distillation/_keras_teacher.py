@@ -10,7 +10,7 @@ from skkd.distillation._answers import as_logits
 from skkd.models._adapter import adapt_input
 from skkd.models._batches import predict
 from skkd.models._graph import open_model
-from skkd.models._head import logits_model
+from skkd.models._head import find_head
 
 
 def load_teacher(path):
@@ -77,7 +77,8 @@ class KerasTeacher:
         self.source = model
         self.labels = labels
         self.outputs = outputs
-        self.network = logits_model(model) if outputs == "auto" else open_model(model)
+        self._head = find_head(model, n_classes=2) if outputs == "auto" else None
+        self.network = self._head.network if self._head else open_model(model)
         self._taking = {}
 
     def __reduce__(self):
@@ -96,7 +97,12 @@ class KerasTeacher:
         if shape not in self._taking:
             self._taking[shape] = adapt_input(self.network, shape)
         values = predict(self._taking[shape], images, batch_size)
-        return as_logits(values, self.outputs, "teacher: the model's outputs")
+        if self._head is None:
+            return as_logits(values, self.outputs, "teacher: the model's outputs")
+        if self._head.single:
+            # Divided by the temperature, the difference of both scores must be the one logit.
+            values = np.concatenate([np.zeros_like(values[:, :1]), values[:, 1:]], axis=1)
+        return values
 
 
 def network_fingerprint(model):

@@ -151,13 +151,15 @@ def test_a_list_of_teachers_teaches(data):
     )
 
 
-def test_a_model_that_hides_its_softmax_in_an_operation_is_refused(data):
+def test_a_model_whose_softmax_is_an_operation_teaches_as_one_with_a_layer(data):
     inputs = keras.Input((8, 8, 1))
-    probabilities = keras.ops.softmax(layers.Dense(3)(layers.Flatten()(inputs)))
-    model = keras.Model(inputs, probabilities)
-    with pytest.raises(ValueError, match="model's outputs look like probabilities; say so"):
-        distilled(data, model)
-    assert distilled(data, Teacher(model, outputs="probabilities")).n_iter_ == 2
+    logits = layers.Dense(3)(layers.Flatten()(inputs))
+    model = keras.Model(inputs, keras.ops.softmax(logits))
+    layered = keras.Model(inputs, layers.Softmax()(logits))
+    expected = weights(distilled(data, layered))
+    np.testing.assert_array_equal(weights(distilled(data, model)), expected)
+    declared = distilled(data, Teacher(model, outputs="probabilities"))
+    np.testing.assert_allclose(weights(declared), expected, atol=1e-4)
 
 
 def test_a_function_teaches_and_must_say_so_if_it_gives_probabilities(data):
