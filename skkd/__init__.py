@@ -8,6 +8,7 @@ _PUBLIC = {
     "datasets": (),
     "distillation": ("Hints", "KDClassifier", "Teacher"),
     "explanation": (
+        "BaseExplainer",
         "Explanation",
         "ExplanationDisplay",
         "FeatureMapExplainer",

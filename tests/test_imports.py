@@ -1,4 +1,5 @@
 import ast
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,23 @@ def imported_modules(file):
             yield from (alias.name for alias in node.names)
 
 
+def imported_files(file):
+    """Yield the files of skkd that a file imports, at its top or inside a function."""
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom):
+            yield from (file_of(f"{node.module}.{alias.name}") for alias in node.names)
+        elif isinstance(node, ast.Import):
+            yield from (file_of(alias.name) for alias in node.names)
+
+
+def file_of(name):
+    """Return the file of skkd that a dotted name stands for or is defined in, None elsewhere."""
+    package, *parts = name.split(".")
+    paths = [TOP.joinpath(*parts), TOP.joinpath(*parts[:-1])]
+    files = [file for path in paths for file in (path.with_suffix(".py"), path / "__init__.py")]
+    return next((file for file in files if package == "skkd" and file in FILES), None)
+
+
 @pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(TOP)))
 def test_imports_run_one_way(file):
     room = file.relative_to(TOP).parts[0].removesuffix(".py")
@@ -45,3 +63,10 @@ def test_a_framework_is_imported_in_the_backends_room_alone(file):
     # The shap package's DeepExplainer is written for TensorFlow alone.
     if file.parent.name != "_backend" and file.name != "_shap_package.py":
         assert not frameworks & {"tensorflow", "jax", "torch"}
+
+
+def test_no_files_import_each_other_in_a_circle():
+    graph = {file: set(imported_files(file)) - {None} for file in FILES}
+    assert TOP / "models" / "_graph.py" in graph[TOP / "models" / "_head.py"]
+    # Raises CycleError, which names the circle.
+    TopologicalSorter(graph).prepare()

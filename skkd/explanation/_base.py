@@ -1,12 +1,18 @@
 """What all explainers share."""
 
 import copy
+from abc import ABCMeta, abstractmethod
+from numbers import Integral
+from typing import Self
 
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin, clone
+from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted
 from tqdm.auto import tqdm
 
+from skkd._backend import traced
+from skkd.explanation._class_score import explained_class
 from skkd.explanation._explanation import Explanation
 from skkd.images import as_images
 from skkd.models._batches import Batches
@@ -14,17 +20,89 @@ from skkd.models._estimators import find_model
 from skkd.models._head import logits_model
 
 
-class BaseExplainer(TransformerMixin, BaseEstimator):
-    """Base of the explainers: transformers around a trained model.
+class BaseExplainer(TransformerMixin, BaseEstimator, metaclass=ABCMeta):
+    """Base of all explainers, from which one of your own derives too.
 
-    A subclass chooses layers in ``_resolve``, makes a compiled function of batches in
-    ``_make_function``, and puts an explanation together in ``_explain_images``.
+    It finds the model in the estimator, reads images and files in batches, looks up the classes
+    asked for, compiles for the backend of Keras in use, and makes an `Explanation`. A subclass
+    defines
+
+    ``_make_function(image_shape)``
+        Return the function that explains a batch of images of this shape, written with
+        ``keras.ops``: ``(images, targets) -> (maps, logits)``. ``images`` are float32, of shape
+        (n, height, width, channels); ``targets`` are the indices of the classes to explain, of
+        shape (n,), -1 for the predicted one; the first axis of ``maps`` is that of ``images``;
+        ``logits`` are the outputs of ``network_`` for the images. It is compiled, once for each
+        shape of images, and follows the network's weights where they change.
+
+    and may define
+
+    ``__init__``
+        Take more parameters, as every estimator of scikit-learn does, and hand those below to
+        ``super().__init__``. A parameter called ``target`` is the class to explain, as that of
+        `GradCAMExplainer`.
+    ``_check_network()``
+        Raise ``ValueError`` for a network that cannot be explained, and set what is read off it,
+        such as ``layer_names_``. Called by ``fit``, and when the explainer is unpickled.
+    ``_explain_images(images, targets)``
+        Return the parameters of the `Explanation`, but for images and labels, as a dict.
+        ``super()._explain_images(images, targets)`` returns "values", which are the maps of all
+        images, "targets", which are indices, "probabilities" and "method", the title of a map.
+
+    These names, and those of the attributes below, are kept as public names are.
+
+    Parameters
+    ----------
+    estimator : keras.Model, fitted estimator or Pipeline
+        A trained model, a fitted estimator that holds one in ``model_`` such as `KDClassifier`,
+        or a Pipeline ending in one.
+    batch_size : int, default=32
+        Images explained at a time.
+    verbose : {0, 1}, default=0
+        1 shows a progress bar.
+
+    Attributes
+    ----------
+    model_ : keras.Model
+        The model explained.
+    network_ : keras.Model
+        The same layers from images to logits.
+    classes_ : ndarray of shape (n_classes,)
+        Labels of the outputs.
+
+    Examples
+    --------
+    How bright the image itself is, a control that no explanation should lose to:
+
+    >>> import numpy as np
+    >>> from keras import ops
+    >>> from skkd import BaseExplainer, FiveBlockCNN
+    >>> class BrightnessExplainer(BaseExplainer):
+    ...     def _make_function(self, image_shape):
+    ...         def explain(images, targets):
+    ...             return ops.mean(images, axis=-1), self.network_(images, training=False)
+    ...
+    ...         return explain
+    >>> model = FiveBlockCNN(filters=(4,)).build((8, 8, 3), n_classes=2)
+    >>> explanation = BrightnessExplainer(model).fit().explain(np.ones((5, 8, 8, 3)))
+    >>> explanation.values.shape, explanation.method
+    ((5, 8, 8), 'Brightness')
     """
+
+    _parameter_constraints: dict = {
+        "batch_size": [Interval(Integral, 1, None, closed="left")],
+        "verbose": [Interval(Integral, 0, 1, closed="both"), "boolean"],
+    }
 
     # Explainers that are about a class have a parameter of this name.
     target = "predicted"
 
-    def fit(self, X=None, y=None):
+    def __init__(self, estimator, *, batch_size=32, verbose=0):
+        self.estimator = estimator
+        self.batch_size = batch_size
+        self.verbose = verbose
+
+    def fit(self, X=None, y=None) -> Self:
         """Find the model and the layers to explain. Nothing is trained.
 
         Parameters
@@ -43,7 +121,7 @@ class BaseExplainer(TransformerMixin, BaseEstimator):
         self._find_model()
         return self
 
-    def transform(self, X):
+    def transform(self, X) -> np.ndarray:
         """Explain images.
 
         Parameters
@@ -58,7 +136,7 @@ class BaseExplainer(TransformerMixin, BaseEstimator):
         """
         return self._as_output(self.explain(X).values)
 
-    def fit_transform(self, X, y=None):
+    def fit_transform(self, X, y=None) -> np.ndarray:
         """Fit and explain the same images.
 
         Parameters
@@ -75,7 +153,7 @@ class BaseExplainer(TransformerMixin, BaseEstimator):
         """
         return self._as_output(self.fit(X, y).explain(X, y).values)
 
-    def explain(self, X, y=None):
+    def explain(self, X, y=None) -> Explanation:
         """Explain images and keep with the maps what they are about.
 
         Parameters
@@ -97,34 +175,61 @@ class BaseExplainer(TransformerMixin, BaseEstimator):
         results["targets"] = self.classes_[results["targets"]]
         return Explanation(images=images, labels=None if y is None else np.asarray(y), **results)
 
+    @abstractmethod
+    def _make_function(self, image_shape):
+        """Return the function that explains a batch, as the class's docstring says."""
+
+    def _check_network(self):
+        """Refuse a network that cannot be explained; keep what is read off another."""
+
+    def _explain_images(self, images, targets):
+        """Return the parameters of the explanation, but for images and labels."""
+        values, targets, probabilities = self._in_batches(images, targets)
+        return {
+            "values": values,
+            "targets": targets,
+            "probabilities": probabilities,
+            "method": type(self).__name__.removesuffix("Explainer"),
+        }
+
     def _as_output(self, values):
         """Return what ``transform`` gives for an explanation's values."""
         return values
 
     def _find_model(self):
         self.model_, self.classes_, self._steps_before = find_model(self.estimator)
-        self._network = logits_model(self.model_)
-        if len(self._network.inputs) != 1:
+        self.network_ = logits_model(self.model_)
+        if len(self.network_.inputs) != 1:
             raise ValueError(
-                f"model {self.model_.name!r} has {len(self._network.inputs)} inputs; an explainer "
+                f"model {self.model_.name!r} has {len(self.network_.inputs)} inputs; an explainer "
                 "takes models of one image"
             )
         self._functions = {}
-        self._resolve()
+        self._check_network()
 
-    def _compiled(self, make, image_shape):
-        """Return ``make(image_shape)``, a compiled function, made on first use."""
+    def _made(self, make, image_shape):
+        """Return ``make(image_shape)``, a function, made on first use."""
         key = (make.__name__, image_shape)
         if key not in self._functions:
             self._functions[key] = make(image_shape)
         return self._functions[key]
+
+    def _compile(self, image_shape):
+        """Compile the function that explains a batch, with which class that is about."""
+        function = self._make_function(image_shape)
+
+        def explain(images, targets):
+            values, logits = function(images, targets)
+            return values, *explained_class(logits, targets)
+
+        return traced(explain, self.network_)
 
     def _in_batches(self, images, targets, progress=True):
         """Apply the compiled function to all images and return its results.
 
         The last batch is padded, as every new shape would be compiled anew.
         """
-        function = self._compiled(self._make_function, tuple(images.shape[1:]))
+        function = self._made(self._compile, tuple(images.shape[1:]))
         size = min(self.batch_size, len(images))
         batches = Batches(images, batch_size=size)
         arrays = None
@@ -176,7 +281,7 @@ class BaseExplainer(TransformerMixin, BaseEstimator):
         check_is_fitted(self)
         if self._steps_before is not None:
             X = self._steps_before.transform(X)
-        wanted = self._network.input_shape[1:]
+        wanted = self.network_.input_shape[1:]
         if len(wanted) != 3:
             raise ValueError(
                 f"model {self.model_.name!r} takes inputs of shape {wanted}, which are no images"
@@ -209,7 +314,7 @@ class BaseExplainer(TransformerMixin, BaseEstimator):
     def __getstate__(self):
         """Leave out the model, which the estimator has, and what is compiled from it."""
         state = dict(super().__getstate__())
-        for name in ("model_", "_network", "_functions"):
+        for name in ("model_", "network_", "_functions"):
             state.pop(name, None)
         return state
 

@@ -1,10 +1,10 @@
-"""The score of the class that an explanation is about, inside a function to differentiate."""
+"""The class that an explanation is about, and its score, inside a function to differentiate."""
 
 from keras import ops
 
 
-def class_score(logits, targets, output, further):
-    """Sum the scores of the classes asked for.
+def explained_class(logits, targets):
+    """Say which class each image's explanation is about.
 
     Parameters
     ----------
@@ -12,23 +12,29 @@ def class_score(logits, targets, output, further):
         The network's outputs.
     targets : tensor of shape (n,)
         Index of each image's class, -1 for the predicted one.
-    output : {"logits", "probability"}
-        The score.
-    further : object
-        Handed on.
 
     Returns
     -------
-    score : scalar tensor
-        The sum over images.
-    results : tuple
-        Indices of the classes, their probabilities, and ``further``.
+    targets, probabilities : tensor of shape (n,)
+        Index of the class and its probability.
     """
+    targets = _resolve(logits, targets)
+    return targets, _pick(class_scores(logits, "probability"), targets)
+
+
+def class_scores(logits, output):
+    """Return the scores of all classes: "logits", or each one's "probability"."""
     logits = ops.cast(logits, "float32")
-    targets = ops.where(targets < 0, ops.cast(ops.argmax(logits, axis=-1), "int32"), targets)
-    probabilities = _pick(ops.softmax(logits), targets)
-    scores = probabilities if output == "probability" else _pick(logits, targets)
-    return ops.sum(scores), (targets, probabilities, further)
+    return ops.softmax(logits) if output == "probability" else logits
+
+
+def class_score(logits, targets, output):
+    """Return the sum over images of the scores of the classes asked for, to differentiate."""
+    return ops.sum(_pick(class_scores(logits, output), _resolve(logits, targets)))
+
+
+def _resolve(logits, targets):
+    return ops.where(targets < 0, ops.cast(ops.argmax(logits, axis=-1), "int32"), targets)
 
 
 def _pick(values, targets):

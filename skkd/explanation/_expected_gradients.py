@@ -73,7 +73,7 @@ def make_integral(model, output):
         targets = ops.zeros_like(positions, dtype="int32") + target
 
         def score(points):
-            return class_score(model(points[0], training=False), targets, output, ())
+            return class_score(model(points[0], training=False), targets, output), ()
 
         (slopes,), _ = gradient(score, [points])
         return (ops.sum(weights[:, None, None, None] * distance * slopes, axis=0),)

@@ -1,8 +1,11 @@
 """What an explainer says about some images."""
 
 from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
+
+from skkd.explanation._display import MapDisplay
 
 _OF_EACH_IMAGE = (
     *("values", "images", "targets", "probabilities", "labels"),
@@ -55,10 +58,10 @@ class Explanation:
     additivity_gap: np.ndarray | None = None
     classes: np.ndarray | None = None
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.values)
 
-    def __getitem__(self, rows):
+    def __getitem__(self, rows) -> Self:
         """Return the explanation of some of the images."""
         rows = np.atleast_1d(np.arange(len(self))[rows])
         chosen = {}
@@ -68,7 +71,7 @@ class Explanation:
         return replace(self, **chosen)
 
     @property
-    def n_empty(self):
+    def n_empty(self) -> int:
         """Number of maps that are zero everywhere."""
         per_layer = self.layer_names is not None
         maps = self.values.reshape(*self.values.shape[: 1 + per_layer], -1)
@@ -97,19 +100,66 @@ class Explanation:
             self.values, self.base_values, np.asarray(self.images), output_names=names
         )
 
-    def plot(self, **kwargs):
+    def plot(self, *, rows=None, **kwargs) -> MapDisplay:
         """Draw every image beside its maps.
 
         Parameters
         ----------
+        rows : array-like of int, default=None
+            The images to draw. None draws all.
         **kwargs : dict
             Passed to `ExplanationDisplay.plot`.
 
         Returns
         -------
-        display : ExplanationDisplay
-            With ``figure_`` and ``axes_``.
+        display : MapDisplay
+            With ``figure_`` and ``axes_``, as `ExplanationDisplay` has them.
         """
-        from skkd.explanation._display import ExplanationDisplay
+        return MapDisplay(**arrays_to_draw([self], rows)).plot(**kwargs)
 
-        return ExplanationDisplay.from_explanations([self], **kwargs)
+
+def arrays_to_draw(explanations, rows=None):
+    """Put the maps of several explanations of the same images side by side.
+
+    Parameters
+    ----------
+    explanations : list of Explanation
+        Each gives a column, or one a layer, or one a class. The first names the rows.
+    rows : array-like of int, default=None
+        The images to take. None takes all.
+
+    Returns
+    -------
+    arrays : dict
+        The parameters of a `MapDisplay`.
+    """
+    first = explanations[0]
+    shapes = [explanation.images.shape for explanation in explanations]
+    if any(shape != shapes[0] for shape in shapes):
+        raise ValueError(f"explanations must be of the same images; theirs have shapes {shapes}")
+    rows = np.arange(len(first)) if rows is None else np.asarray(rows)
+    columns = [column for explanation in explanations for column in _columns(explanation, rows)]
+    return dict(
+        images=np.asarray(first.images[rows]),
+        maps=np.stack([maps for _, maps in columns], axis=1),
+        map_names=[name for name, _ in columns],
+        row_titles=[
+            f"{target} {probability:.0%}"
+            for target, probability in zip(
+                first.targets[rows], first.probabilities[rows], strict=True
+            )
+        ],
+        row_names=None if first.labels is None else [str(name) for name in first.labels[rows]],
+    )
+
+
+def _columns(explanation, rows):
+    """Return the name and the maps of every column that an explanation gives."""
+    values = explanation.values[rows]
+    if explanation.layer_names is not None:
+        names = [name.rpartition("/")[2] for name in explanation.layer_names]
+        return list(zip(names, np.moveaxis(values, 1, 0), strict=True))
+    if explanation.classes is not None:
+        names = [f"{explanation.method} {label}" for label in explanation.classes]
+        return list(zip(names, np.moveaxis(values.sum(axis=3), -1, 0), strict=True))
+    return [(explanation.method, values.sum(axis=-1) if values.ndim == 4 else values)]

@@ -1,16 +1,14 @@
 """The paper's explanation: the average feature map of every layer."""
 
 import itertools
-from numbers import Integral
+from typing import Self
 
-import keras
 import numpy as np
 from keras import ops
-from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
-from skkd._backend import traced
 from skkd.explanation._base import BaseExplainer
 from skkd.models._graph import flatten_graph
 from skkd.models._layer_choice import choose_layers
@@ -55,8 +53,8 @@ class FeatureMapExplainer(BaseExplainer):
 
     Attributes
     ----------
-    model_ : keras.Model
-        The model explained.
+    model_, network_ : keras.Model
+        The model explained, and the same layers from images to logits.
     classes_ : ndarray of shape (n_classes,)
         Labels of its outputs.
     layer_names_ : list of str
@@ -82,13 +80,12 @@ class FeatureMapExplainer(BaseExplainer):
     """
 
     _parameter_constraints: dict = {
+        **BaseExplainer._parameter_constraints,
         "layers": [StrOptions({"conv", "all"}), list, tuple],
         "reduction": [StrOptions(set(REDUCTIONS)), callable],
         "normalize": ["boolean"],
         "interpolation": [StrOptions({"nearest", "bilinear", "bicubic", "lanczos3", "lanczos5"})],
         "flatten": ["boolean"],
-        "batch_size": [Interval(Integral, 1, None, closed="left")],
-        "verbose": [Interval(Integral, 0, 1, closed="both"), "boolean"],
     }
 
     def __init__(
@@ -103,17 +100,15 @@ class FeatureMapExplainer(BaseExplainer):
         batch_size=32,
         verbose=0,
     ):
-        self.estimator = estimator
+        super().__init__(estimator, batch_size=batch_size, verbose=verbose)
         self.layers = layers
         self.reduction = reduction
         self.normalize = normalize
         self.interpolation = interpolation
         self.flatten = flatten
-        self.batch_size = batch_size
-        self.verbose = verbose
 
     @available_if(lambda self: self.flatten)
-    def get_feature_names_out(self, input_features=None):
+    def get_feature_names_out(self, input_features=None) -> np.ndarray:
         """Return the names of the columns that ``transform`` gives with ``flatten=True``.
 
         Parameters
@@ -136,7 +131,7 @@ class FeatureMapExplainer(BaseExplainer):
         positions = itertools.product(self.layer_names_, range(height), range(width))
         return np.array([f"{name}_{row}_{column}" for name, row, column in positions], dtype=object)
 
-    def fit(self, X=None, y=None):
+    def fit(self, X=None, y=None) -> Self:
         """Find the model and the layers to explain. Nothing is trained.
 
         Parameters
@@ -152,22 +147,18 @@ class FeatureMapExplainer(BaseExplainer):
             The fitted explainer.
         """
         super().fit(X, y)
-        self._image_size = self._network.input_shape[1:3]
+        self._image_size = self.network_.input_shape[1:3]
         if None in self._image_size and X is not None:
             self._image_size = self._check_images(X).shape[1:3]
         return self
 
-    def _resolve(self):
-        graph = flatten_graph(self._network)
+    def _check_network(self):
+        graph = flatten_graph(self.network_)
         calls = choose_layers(graph, self.layers, self.model_.name)
         self.layer_names_ = [call.name for call in calls]
 
     def _explain_images(self, images, targets):
-        maps, probabilities = self._in_batches(images, targets)
-        return {
-            "values": maps,
-            "targets": probabilities.argmax(axis=1),
-            "probabilities": probabilities.max(axis=1),
+        return super()._explain_images(images, targets) | {
             "layer_names": list(self.layer_names_),
             "method": "feature maps",
         }
@@ -176,7 +167,7 @@ class FeatureMapExplainer(BaseExplainer):
         return values.reshape(len(values), -1) if self.flatten else values
 
     def _make_function(self, image_shape):
-        graph = flatten_graph(self._network, image_shape)
+        graph = flatten_graph(self.network_, image_shape)
         calls = choose_layers(graph, self.layers, self.model_.name)
         maps = [self._draw_map(graph.activated(call), call.layer, image_shape) for call in calls]
         maps = ops.cast(ops.stack(maps, axis=1), "float32")
@@ -184,8 +175,8 @@ class FeatureMapExplainer(BaseExplainer):
             low = ops.min(maps, axis=(2, 3), keepdims=True)
             span = ops.max(maps, axis=(2, 3), keepdims=True) - low
             maps = (maps - low) / ops.where(span > 0, span, 1.0)
-        model = keras.Model(graph.input, [maps, ops.softmax(graph.outputs[0])])
-        return traced(lambda images, targets: tuple(model(images, training=False)), model)
+        model = graph.model([maps, graph.outputs[0]])
+        return lambda images, targets: model(images, training=False)
 
     def _draw_map(self, features, layer, image_shape):
         """Reduce a layer's features to one map of the image's size."""

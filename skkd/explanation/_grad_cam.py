@@ -4,9 +4,9 @@ from numbers import Integral
 
 import keras
 from keras import ops
-from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils._param_validation import StrOptions
 
-from skkd._backend import gradient, traced
+from skkd._backend import gradient
 from skkd.explanation._base import BaseExplainer
 from skkd.explanation._class_score import class_score
 from skkd.models._graph import flatten_graph
@@ -48,8 +48,8 @@ class GradCAMExplainer(BaseExplainer):
 
     Attributes
     ----------
-    model_ : keras.Model
-        The model explained.
+    model_, network_ : keras.Model
+        The model explained, and the same layers from images to logits.
     classes_ : ndarray of shape (n_classes,)
         Labels of its outputs.
     layer_names_ : list of str
@@ -86,12 +86,11 @@ class GradCAMExplainer(BaseExplainer):
     """
 
     _parameter_constraints: dict = {
+        **BaseExplainer._parameter_constraints,
         "method": [StrOptions(set(METHODS))],
         "layer": [str, Integral, list, tuple],
         "target": "no_validation",
         "output": [StrOptions({"logits", "probability"})],
-        "batch_size": [Interval(Integral, 1, None, closed="left")],
-        "verbose": [Interval(Integral, 0, 1, closed="both"), "boolean"],
     }
 
     def __init__(
@@ -105,16 +104,14 @@ class GradCAMExplainer(BaseExplainer):
         batch_size=32,
         verbose=0,
     ):
-        self.estimator = estimator
+        super().__init__(estimator, batch_size=batch_size, verbose=verbose)
         self.method = method
         self.layer = layer
         self.target = target
         self.output = output
-        self.batch_size = batch_size
-        self.verbose = verbose
 
-    def _resolve(self):
-        self.layer_names_ = [call.name for call in self._choose(flatten_graph(self._network))]
+    def _check_network(self):
+        self.layer_names_ = [call.name for call in self._choose(flatten_graph(self.network_))]
 
     def _choose(self, graph):
         if self.layer == "auto":
@@ -123,22 +120,17 @@ class GradCAMExplainer(BaseExplainer):
         return choose_layers(graph, layers, self.model_.name)
 
     def _explain_images(self, images, targets):
-        maps, targets, probabilities = self._in_batches(images, targets)
-        several = isinstance(self.layer, list | tuple)
-        return {
-            "values": maps if several else maps[:, 0],
-            "targets": targets,
-            "probabilities": probabilities,
-            "layer_names": list(self.layer_names_) if several else None,
-            "method": METHODS[self.method],
-        }
+        parts = super()._explain_images(images, targets) | {"method": METHODS[self.method]}
+        if isinstance(self.layer, list | tuple):
+            return parts | {"layer_names": list(self.layer_names_)}
+        return parts | {"values": parts["values"][:, 0]}
 
     def _make_function(self, image_shape):
-        plain = flatten_graph(self._network, image_shape)
+        plain = flatten_graph(self.network_, image_shape)
         names = [plain.name_of(plain.activated(call)) for call in self._choose(plain)]
         # A layer and the activation after it are the same features.
         tapped = list(dict.fromkeys(names))
-        graph = flatten_graph(self._network, image_shape, taps=tapped)
+        graph = flatten_graph(self.network_, image_shape, taps=tapped)
         outputs = {call.name: call.output for call in graph.calls}
         features = [outputs[name] for name in tapped]
         model = keras.Model([graph.input, *graph.taps], [graph.outputs[0], *features])
@@ -156,9 +148,9 @@ class GradCAMExplainer(BaseExplainer):
 
             def score(taps):
                 logits, *features = model([images, *taps], training=False)
-                return class_score(logits, targets, self.output, features)
+                return class_score(logits, targets, self.output), (logits, features)
 
-            gradients, (targets_explained, probabilities, features) = gradient(score, taps)
+            gradients, (logits, features) = gradient(score, taps)
             maps = []
             for position, channels_first in sources:
                 values, slopes = features[position], gradients[position]
@@ -166,9 +158,9 @@ class GradCAMExplainer(BaseExplainer):
                     values, slopes = (ops.moveaxis(t, 1, -1) for t in (values, slopes))
                 values, slopes = (ops.cast(t, "float32") for t in (values, slopes))
                 maps.append(self._draw_map(values, slopes, image_shape[:2]))
-            return ops.stack(maps, axis=1), targets_explained, probabilities
+            return ops.stack(maps, axis=1), logits
 
-        return traced(explain, model)
+        return explain
 
     def _draw_map(self, features, slopes, size):
         """Weigh features by the slopes of the score, and resize to the image."""

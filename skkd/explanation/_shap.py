@@ -1,16 +1,15 @@
 """SHAP values of pixels."""
 
 from numbers import Integral
+from typing import Self
 
 import keras
 import numpy as np
-from keras import ops
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 
-from skkd._backend import traced
 from skkd.explanation._base import BaseExplainer, as_float
-from skkd.explanation._class_score import class_score
+from skkd.explanation._class_score import class_scores
 from skkd.explanation._expected_gradients import (
     expected_gradients,
     make_integral,
@@ -64,8 +63,8 @@ class SHAPExplainer(BaseExplainer):
 
     Attributes
     ----------
-    model_ : keras.Model
-        The model explained.
+    model_, network_ : keras.Model
+        The model explained, and the same layers from images to logits.
     classes_ : ndarray of shape (n_classes,)
         Labels of its outputs.
     background_ : ndarray of shape (n_background, height, width, channels), float32
@@ -93,6 +92,7 @@ class SHAPExplainer(BaseExplainer):
     """
 
     _parameter_constraints: dict = {
+        **BaseExplainer._parameter_constraints,
         "method": [StrOptions({"gradient", "partition", "deep"})],
         "background": [Interval(Integral, 1, None, closed="left"), "array-like"],
         "n_samples": [Interval(Integral, 1, None, closed="left")],
@@ -101,9 +101,7 @@ class SHAPExplainer(BaseExplainer):
         "target": "no_validation",
         "classes": [StrOptions({"target", "all"})],
         "output": [StrOptions({"logits", "probability"})],
-        "batch_size": [Interval(Integral, 1, None, closed="left")],
         "random_state": ["random_state"],
-        "verbose": [Interval(Integral, 0, 1, closed="both"), "boolean"],
     }
 
     def __init__(
@@ -122,7 +120,7 @@ class SHAPExplainer(BaseExplainer):
         random_state=None,
         verbose=0,
     ):
-        self.estimator = estimator
+        super().__init__(estimator, batch_size=batch_size, verbose=verbose)
         self.method = method
         self.background = background
         self.n_samples = n_samples
@@ -131,11 +129,9 @@ class SHAPExplainer(BaseExplainer):
         self.target = target
         self.classes = classes
         self.output = output
-        self.batch_size = batch_size
         self.random_state = random_state
-        self.verbose = verbose
 
-    def fit(self, X=None, y=None):
+    def fit(self, X=None, y=None) -> Self:
         """Find the model and keep the background. Nothing is trained.
 
         Parameters
@@ -170,8 +166,8 @@ class SHAPExplainer(BaseExplainer):
             self._attribution(self.background_.shape[1:])
         return self
 
-    def _resolve(self):
-        dtype = self._network.inputs[0].dtype
+    def _check_network(self):
+        dtype = self.network_.inputs[0].dtype
         if self.method != "partition" and not keras.backend.is_float_dtype(dtype):
             raise ValueError(
                 f"model {self.model_.name!r} takes inputs of type {dtype}, which have no gradient; "
@@ -230,10 +226,10 @@ class SHAPExplainer(BaseExplainer):
             "partition": self._make_partition_attribution,
             "deep": self._make_deep_attribution,
         }[self.method]
-        return self._compiled(make, image_shape)
+        return self._made(make, image_shape)
 
     def _make_gradient_attribution(self, image_shape):
-        graph = flatten_graph(self._network, image_shape)
+        graph = flatten_graph(self.network_, image_shape)
         integral = make_integral(graph.model(graph.outputs[0]), self.output)
         points = sample_points(self.n_samples, len(self.background_), self.sampling, self._seed)
 
@@ -245,7 +241,7 @@ class SHAPExplainer(BaseExplainer):
         return attribute
 
     def _make_partition_attribution(self, image_shape):
-        function = self._compiled(self._make_function, image_shape)
+        function = self._made(self._compile, image_shape)
 
         def predict(images):
             return function(images, np.zeros(len(images), np.int32))[0]
@@ -253,21 +249,19 @@ class SHAPExplainer(BaseExplainer):
         return PartitionValues(predict, self.background_, self.max_evals, self.batch_size)
 
     def _make_deep_attribution(self, image_shape):
-        graph = flatten_graph(self._network, image_shape)
+        graph = flatten_graph(self.network_, image_shape)
         outputs = graph.outputs[0]
         if self.output == "probability":
             outputs = keras.layers.Softmax()(outputs)
         return DeepValues(graph, outputs, self.background_)
 
     def _make_function(self, image_shape):
-        """Compile the scores of every class."""
-        graph = flatten_graph(self._network, image_shape)
+        """Return a function that gives the scores of every class in the place of maps."""
+        graph = flatten_graph(self.network_, image_shape)
         model = graph.model(graph.outputs[0])
 
         def predict(images, targets):
-            logits = ops.cast(model(images, training=False), "float32")
-            _, (targets, probabilities, _) = class_score(logits, targets, self.output, ())
-            scores = ops.softmax(logits) if self.output == "probability" else logits
-            return scores, targets, probabilities
+            logits = model(images, training=False)
+            return class_scores(logits, self.output), logits
 
-        return traced(predict, model)
+        return predict

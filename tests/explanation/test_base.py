@@ -13,9 +13,32 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
-from skkd import FeatureMapExplainer, GradCAMExplainer, NetworkClassifier, SHAPExplainer
+from skkd import (
+    BaseExplainer,
+    FeatureMapExplainer,
+    GradCAMExplainer,
+    NetworkClassifier,
+    SHAPExplainer,
+)
 
 EXPLAINERS = [FeatureMapExplainer, GradCAMExplainer]
+
+
+class LogitExplainer(BaseExplainer):
+    """Written as outside skkd: each image times the logit of the class asked for."""
+
+    def __init__(self, estimator, *, target="predicted", batch_size=32):
+        super().__init__(estimator, batch_size=batch_size)
+        self.target = target
+
+    def _make_function(self, image_shape):
+        def explain(images, targets):
+            logits = self.network_(images, training=False)
+            targets = keras.ops.where(targets < 0, 0, targets)
+            chosen = keras.ops.take_along_axis(logits, targets[:, None], axis=1)
+            return images[..., 0] * chosen[..., None], logits
+
+        return explain
 
 
 @pytest.mark.parametrize("explainer_class", EXPLAINERS)
@@ -154,3 +177,39 @@ def test_a_file_that_an_explainer_cannot_read_is_named(
     explainer = explainer_class(trained, batch_size=2).fit()
     with pytest.raises(ValueError, match=r"19\.png is not a readable image"):
         explainer.transform(partly_broken_files)
+
+
+def test_an_explainer_that_defines_its_function_alone_has_all_that_others_have(trained, digits):
+    X, y = digits[0][:20], digits[1][:20]
+    explainer = LogitExplainer(trained, target="true", batch_size=7)
+    explanation = explainer.fit().explain(X, y)
+    logits = trained.decision_function(X)
+    chosen = logits[np.arange(20), y][:, None, None]
+    np.testing.assert_allclose(explanation.values, X[..., 0] * chosen, rtol=1e-4, atol=1e-4)
+    np.testing.assert_array_equal(explanation.targets, y)
+    probabilities = trained.predict_proba(X)
+    np.testing.assert_allclose(
+        explanation.probabilities, probabilities[np.arange(20), y], atol=1e-5
+    )
+    assert explanation.method == "Logit"
+    predicted = clone(explainer).set_params(target="predicted").fit().explain(X)
+    np.testing.assert_array_equal(predicted.targets, trained.predict(X))
+    np.testing.assert_allclose(predicted.probabilities, probabilities.max(axis=1), atol=1e-5)
+    again = pickle.loads(pickle.dumps(explainer)).explain(X, y)
+    np.testing.assert_allclose(again.values, explanation.values, atol=1e-5)
+    with pytest.raises(ValueError, match="The 'batch_size' parameter of LogitExplainer"):
+        LogitExplainer(trained, batch_size=0).fit()
+
+
+def test_a_fitted_explainer_follows_the_weights_of_its_network(rng):
+    model = keras.Sequential([keras.Input((4, 4, 1)), layers.Flatten(), layers.Dense(2)])
+    images = rng.random((3, 4, 4, 1)).astype("float32")
+    explainer = LogitExplainer(model, target=1).fit()
+    explainer.transform(images)
+    model.set_weights([np.zeros((16, 2)), np.array([0.0, 3.0])])
+    np.testing.assert_allclose(explainer.transform(images), 3 * images[..., 0], rtol=1e-6)
+
+
+def test_the_base_itself_explains_nothing(trained):
+    with pytest.raises(TypeError, match="abstract method"):
+        BaseExplainer(trained)

@@ -2,13 +2,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
-from skkd import (
-    Explanation,
-    ExplanationDisplay,
-    FeatureMapExplainer,
-    GradCAMExplainer,
-    SHAPExplainer,
-)
+from skkd import Explanation, ExplanationDisplay
 
 
 @pytest.fixture(autouse=True)
@@ -89,33 +83,6 @@ def test_the_grid_goes_where_the_axes_given_are(explanations):
     assert display.axes_[1, 4] is axes[1, 4]
     with pytest.raises(ValueError, match="one Axes or 2 x 5 of them; got 4"):
         display.plot(ax=axes[0, :4])
-
-
-def test_the_papers_figure_is_drawn_from_an_estimator(trained, digits):
-    X, y = digits[0][1000:1060], digits[1][1000:1060]
-    display = ExplanationDisplay.from_estimator(trained, X, y)
-    assert display.map_names == ["Grad-CAM", "SHAP", "block1_conv", "block2_conv"]
-    first_of_class = [list(y).index(label) for label in range(10)]
-    np.testing.assert_array_equal(display.images, X[first_of_class])
-    assert display.row_names == [str(label) for label in range(10)]
-    proba = trained.predict_proba(X[first_of_class])
-    winner = [f"{p.argmax()} {p.max():.0%}" for p in proba]
-    assert display.row_titles == winner
-
-
-def test_rows_and_explainers_may_be_chosen(trained, digits):
-    X = digits[0][1000:1020]
-    explainers = [
-        GradCAMExplainer(trained, method="layercam"),
-        SHAPExplainer(trained, n_samples=4, random_state=0),
-        FeatureMapExplainer(trained, layers=[0]),
-    ]
-    display = ExplanationDisplay.from_estimator(trained, X, explainers=explainers, rows=[3, 1])
-    assert display.map_names == ["LayerCAM", "SHAP", "block1_conv"]
-    np.testing.assert_array_equal(display.images, X[[3, 1]])
-    assert display.row_names is None
-    by_prediction = ExplanationDisplay.from_estimator(trained, X, explainers=explainers[:1])
-    assert len(by_prediction.images) == len(np.unique(trained.predict(X)))
 
 
 def test_a_constant_map_is_drawn_without_warning(explanations):
