@@ -16,8 +16,7 @@ from skkd.explanation._class_score import explained_class
 from skkd.explanation._explanation import Explanation
 from skkd.images import as_images
 from skkd.models._batches import Batches
-from skkd.models._estimators import find_model
-from skkd.models._head import logits_model
+from skkd.models._estimators import find_classifier
 
 
 class BaseExplainer(TransformerMixin, BaseEstimator, metaclass=ABCMeta):
@@ -197,8 +196,9 @@ class BaseExplainer(TransformerMixin, BaseEstimator, metaclass=ABCMeta):
         return values
 
     def _find_model(self):
-        self.model_, self.classes_, self._steps_before = find_model(self.estimator)
-        self.network_ = logits_model(self.model_)
+        found = find_classifier(self.estimator)
+        self.model_, self._head, self.classes_, self._steps_before = found
+        self.network_ = self._head.network
         if len(self.network_.inputs) != 1:
             raise ValueError(
                 f"model {self.model_.name!r} has {len(self.network_.inputs)} inputs; an explainer "
@@ -220,7 +220,7 @@ class BaseExplainer(TransformerMixin, BaseEstimator, metaclass=ABCMeta):
 
         def explain(images, targets):
             values, logits = function(images, targets)
-            return values, *explained_class(logits, targets)
+            return values, *explained_class(self._head, logits, targets)
 
         return traced(explain, self.network_)
 
@@ -314,7 +314,7 @@ class BaseExplainer(TransformerMixin, BaseEstimator, metaclass=ABCMeta):
     def __getstate__(self):
         """Leave out the model, which the estimator has, and what is compiled from it."""
         state = dict(super().__getstate__())
-        for name in ("model_", "network_", "_functions"):
+        for name in ("model_", "network_", "_head", "_functions"):
             state.pop(name, None)
         return state
 

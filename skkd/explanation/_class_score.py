@@ -3,11 +3,13 @@
 from keras import ops
 
 
-def explained_class(logits, targets):
+def explained_class(head, logits, targets):
     """Say which class each image's explanation is about.
 
     Parameters
     ----------
+    head : Head
+        How the network's outputs are to be read.
     logits : tensor of shape (n, n_classes)
         The network's outputs.
     targets : tensor of shape (n,)
@@ -19,18 +21,17 @@ def explained_class(logits, targets):
         Index of the class and its probability.
     """
     targets = _resolve(logits, targets)
-    return targets, _pick(class_scores(logits, "probability"), targets)
+    return targets, _pick(head.probabilities(logits), targets)
 
 
-def class_scores(logits, output):
+def class_scores(head, logits, output):
     """Return the scores of all classes: "logits", or each one's "probability"."""
-    logits = ops.cast(logits, "float32")
-    return ops.softmax(logits) if output == "probability" else logits
+    return head.probabilities(logits) if output == "probability" else ops.cast(logits, "float32")
 
 
-def class_score(logits, targets, output):
+def class_score(head, logits, targets, output):
     """Return the sum over images of the scores of the classes asked for, to differentiate."""
-    return ops.sum(_pick(class_scores(logits, output), _resolve(logits, targets)))
+    return ops.sum(_pick(class_scores(head, logits, output), _resolve(logits, targets)))
 
 
 def _resolve(logits, targets):

@@ -50,11 +50,13 @@ def sample_points(n_samples, n_background, sampling, seed):
     return rows, (numbers + rng.uniform()) / n_samples
 
 
-def make_integral(model, output):
+def make_integral(head, model, output):
     """Compile the sum over some points of gradient times distance.
 
     Parameters
     ----------
+    head : Head
+        How the model's outputs are to be read.
     model : keras.Model
         From images to logits.
     output : {"logits", "probability"}
@@ -73,7 +75,7 @@ def make_integral(model, output):
         targets = ops.zeros_like(positions, dtype="int32") + target
 
         def score(points):
-            return class_score(model(points[0], training=False), targets, output), ()
+            return class_score(head, model(points[0], training=False), targets, output), ()
 
         (slopes,), _ = gradient(score, [points])
         return (ops.sum(weights[:, None, None, None] * distance * slopes, axis=0),)

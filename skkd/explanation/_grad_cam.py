@@ -148,7 +148,7 @@ class GradCAMExplainer(BaseExplainer):
 
             def score(taps):
                 logits, *features = model([images, *taps], training=False)
-                return class_score(logits, targets, self.output), (logits, features)
+                return class_score(self._head, logits, targets, self.output), (logits, features)
 
             gradients, (logits, features) = gradient(score, taps)
             maps = []

@@ -230,7 +230,7 @@ class SHAPExplainer(BaseExplainer):
 
     def _make_gradient_attribution(self, image_shape):
         graph = flatten_graph(self.network_, image_shape)
-        integral = make_integral(graph.model(graph.outputs[0]), self.output)
+        integral = make_integral(self._head, graph.model(graph.outputs[0]), self.output)
         points = sample_points(self.n_samples, len(self.background_), self.sampling, self._seed)
 
         def attribute(image, target):
@@ -252,7 +252,7 @@ class SHAPExplainer(BaseExplainer):
         graph = flatten_graph(self.network_, image_shape)
         outputs = graph.outputs[0]
         if self.output == "probability":
-            outputs = keras.layers.Softmax()(outputs)
+            outputs = keras.layers.Activation(self._head.activation)(outputs)
         return DeepValues(graph, outputs, self.background_)
 
     def _make_function(self, image_shape):
@@ -262,6 +262,6 @@ class SHAPExplainer(BaseExplainer):
 
         def predict(images, targets):
             logits = model(images, training=False)
-            return class_scores(logits, self.output), logits
+            return class_scores(self._head, logits, self.output), logits
 
         return predict

@@ -5,7 +5,7 @@ import numpy as np
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.utils.validation import check_is_fitted
 
-from skkd.models._graph import open_model
+from skkd.models._head import find_head
 
 
 def find_model(estimator):
@@ -21,13 +21,13 @@ def find_model(estimator):
     -------
     model : keras.Model
         The model.
-    classes : ndarray of shape (n_classes,)
-        Labels of its outputs; their indices for a bare model.
+    classes : ndarray of shape (n_classes,) or None
+        Labels of its outputs, where they are known.
     steps_before : Pipeline or None
         The steps that images pass before they reach the model.
     """
     if isinstance(estimator, keras.Model):
-        return estimator, np.arange(open_model(estimator).output_shape[-1]), None
+        return estimator, None, None
     steps = []
     while hasattr(estimator, "best_estimator_") or isinstance(estimator, Pipeline):
         estimator = getattr(estimator, "best_estimator_", estimator)
@@ -45,6 +45,33 @@ def find_model(estimator):
             f"{type(estimator).__name__}"
         )
     classes = getattr(estimator, "classes_", None)
+    if classes is not None:
+        classes = np.asarray(classes)
+    return model, classes, make_pipeline(*steps) if steps else None
+
+
+def find_classifier(estimator):
+    """Find the Keras model inside a trained classifier, and how its outputs are to be read.
+
+    Parameters
+    ----------
+    estimator : keras.Model, estimator or Pipeline
+        As for `find_model`.
+
+    Returns
+    -------
+    model, head, classes, steps_before
+        The model, its `Head`, the labels of its classes, which are 0, 1, ... where they are not
+        known, and the steps before it or None.
+    """
+    model, classes, steps_before = find_model(estimator)
+    head = find_head(model, None if classes is None else len(classes))
+    n_scores = head.network.output_shape[-1]
     if classes is None:
-        classes = np.arange(open_model(model).output_shape[-1])
-    return model, np.asarray(classes), make_pipeline(*steps) if steps else None
+        classes = np.arange(n_scores)
+    if classes.shape != (n_scores,):
+        raise ValueError(
+            f"{type(estimator).__name__} has the classes_ {classes.tolist()}, but its model "
+            f"{model.name!r} tells {n_scores} classes apart"
+        )
+    return model, head, classes, steps_before

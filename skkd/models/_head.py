@@ -63,8 +63,13 @@ class Head:
     single: bool = False
 
     def probabilities(self, scores):
-        """Return the probability of each class from scores, both tensors."""
-        return _ACTIVATIONS[self.activation](scores)
+        """Return the probability of each class from scores, both tensors, as float32."""
+        return _ACTIVATIONS[self.activation](ops.cast(scores, "float32"))
+
+    def probability_model(self):
+        """Return a model from images to the probability of each class."""
+        outputs = self.probabilities(self.network.outputs[0])
+        return keras.Model(self.network.input, outputs, name=self.network.name)
 
 
 def find_head(model, n_classes=None):

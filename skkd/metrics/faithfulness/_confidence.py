@@ -2,13 +2,8 @@
 
 import numpy as np
 
-from skkd.images._input import as_images, holds_paths
-from skkd.metrics.usefulness._decision_curve import (
-    _check_columns,
-    _check_labels,
-    _check_probabilities,
-    _label_codes,
-)
+from skkd.metrics._images import read_images
+from skkd.metrics._predictions import check_columns, check_labels, check_probabilities, label_codes
 
 
 class TrueClassConfidence:
@@ -35,18 +30,18 @@ class TrueClassConfidence:
     def __init__(self, estimator, X, y):
         if y is None:
             raise ValueError("y must hold the true labels, whose probability is measured; got None")
-        self._predict, classes = _find_predict(estimator)
+        self._predict, classes, self._exclusive = _find_predict(estimator)
         self._name = type(estimator).__name__
         self.images = read_images(estimator, X)
         # Images without a channel axis go to the estimator as they came.
         self._without_channels = len(np.shape(X)) == 3
-        self.y = _check_labels(y)
+        self.y = check_labels(y)
         if len(self.y) != len(self.images):
             raise ValueError(
                 f"y must hold one label an image; got {len(self.y)} labels and "
                 f"{len(self.images)} images"
             )
-        self._codes = _label_codes(self.y, classes)
+        self._codes = label_codes(self.y, classes)
         self._classes = classes
 
     def read(self, rows):
@@ -58,56 +53,25 @@ class TrueClassConfidence:
         """Return the probability of the true class of ``rows`` in images made of them."""
         proba = self._predict(images[..., 0] if self._without_channels else images)
         try:
-            proba = _check_probabilities(proba, self.y[rows]).reshape(len(rows), -1)
-            _check_columns(proba, self._classes)
+            proba = check_probabilities(proba, self.y[rows]).reshape(len(rows), -1)
+            if self._exclusive:
+                check_columns(proba, self._classes)
         except ValueError as error:
             raise ValueError(f"predictions of {self._name}: {error}") from error
         return proba[np.arange(len(rows)), self._codes[rows]]
 
 
-def read_images(estimator, X):
-    """Return what a user calls images as an array-like with four axes.
-
-    Parameters
-    ----------
-    estimator : fitted classifier, keras.Model, explainer or None
-        Files are read in the size and color its network takes; with None in their own.
-    X : array-like of shape (n, height, width[, channels]), or paths
-        The images.
-
-    Returns
-    -------
-    images : array-like of shape (n, height, width, channels)
-        With shape, length and indexing by rows.
-    """
-    size = color_mode = None
-    if estimator is not None and holds_paths(X):
-        from skkd.models._estimators import find_model
-
-        height, width, channels = find_model(estimator)[0].input_shape[1:]
-        size = None if None in (height, width) else (height, width)
-        color_mode = {1: "grayscale", 3: "rgb"}.get(channels)
-    images = as_images(X, image_size=size, color_mode=color_mode)
-    if len(images.shape) != 4:
-        raise ValueError(
-            "X must be images of shape (n, height, width[, channels]) or paths of image files; "
-            f"got shape {tuple(images.shape)}"
-        )
-    if len(images) == 0:
-        raise ValueError("X must hold at least one image; got none")
-    return images
-
-
 def _find_predict(estimator):
-    """Return the function from images to probabilities, and the labels of its columns."""
+    """Return the function from images to probabilities, the labels, and whether they exclude."""
     if hasattr(estimator, "predict_proba"):
-        return estimator.predict_proba, np.asarray(estimator.classes_)
-    if hasattr(estimator, "predict_on_batch"):
-        from skkd.models._head import probability_model
+        return estimator.predict_proba, np.asarray(estimator.classes_), True
+    if not hasattr(estimator, "predict_on_batch") and not hasattr(estimator, "model_"):
+        raise TypeError(
+            "estimator must be a keras.Model or have predict_proba and classes_; got "
+            f"{type(estimator).__name__}"
+        )
+    from skkd.models._estimators import find_classifier
 
-        model = probability_model(estimator)
-        return model.predict_on_batch, np.arange(model.output_shape[-1])
-    raise TypeError(
-        "estimator must be a keras.Model or have predict_proba and classes_; got "
-        f"{type(estimator).__name__}"
-    )
+    _, head, classes, _ = find_classifier(estimator)
+    model = head.probability_model()
+    return model.predict_on_batch, classes, head.activation == "softmax" or head.single

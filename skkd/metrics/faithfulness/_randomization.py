@@ -1,5 +1,6 @@
 """Whether an explanation depends on what a network has learned."""
 
+from numbers import Integral
 from types import SimpleNamespace
 
 import numpy as np
@@ -9,10 +10,10 @@ from scipy.stats import rankdata
 from sklearn.base import clone
 from tqdm.auto import tqdm
 
-from skkd.metrics.faithfulness._confidence import read_images
-from skkd.metrics.faithfulness._fidelity import check_count
-from skkd.metrics.faithfulness._maps import map_reader
-from skkd.metrics.faithfulness._perturbation import draw_seed, unit_maps
+from skkd.metrics._batches import check_count, row_batches
+from skkd.metrics._images import read_images
+from skkd.metrics.faithfulness._maps import map_reader, unit_maps
+from skkd.metrics.faithfulness._perturbation import draw_seed
 
 
 def randomization_check(
@@ -91,13 +92,13 @@ def randomization_check(
     >>> round(float(check["spearman"].iloc[0]), 3)  # the map lies below the layer "logits"
     1.0
     """
-    from skkd.models._estimators import find_model
+    from skkd.models._estimators import find_classifier
     from skkd.models._graph import copy_architecture
 
-    check_count(batch_size)
-    rng = np.random.default_rng(draw_seed(random_state))
+    seed = draw_seed(random_state)
+    rng = np.random.default_rng(seed)
     images = read_images(explainer.estimator, X)
-    model, classes, steps_before = find_model(explainer.estimator)
+    model, head, classes, steps_before = find_classifier(explainer.estimator)
     if steps_before is not None:
         images = read_images(model, steps_before.transform(images))
     network = copy_architecture(model)
@@ -105,13 +106,16 @@ def randomization_check(
     layers = _layers_with_weights(network)
     if max_layers is not None:
         layers = layers[: check_count(max_layers, "max_layers")]
-    batches = np.split(np.arange(len(images)), range(batch_size, len(images), batch_size))
+    batches = row_batches(np.arange(len(images)), batch_size)
     y = None if y is None else np.asarray(y)
-    params = {"estimator": SimpleNamespace(model_=network, classes_=np.asarray(classes))}
-    if isinstance(getattr(explainer, "target", None), str) and explainer.target == "predicted":
-        predicted = [network.predict_on_batch(images[rows]).argmax(axis=1) for rows in batches]
-        if "target" in explainer.get_params(deep=False):
-            params["target"] = params["estimator"].classes_[np.concatenate(predicted)]
+    params = {"estimator": SimpleNamespace(model_=network, classes_=classes)}
+    own = explainer.get_params(deep=False)
+    if isinstance(own.get("target"), str) and own["target"] == "predicted":
+        scores = [head.network.predict_on_batch(images[rows]) for rows in batches]
+        params["target"] = classes[np.concatenate(scores).argmax(axis=1)]
+    if "random_state" in own and not isinstance(own["random_state"], Integral):
+        # Maps that differ by what was drawn would count as maps that differ by what was learned.
+        params["random_state"] = seed
 
     def explain():
         # Fitted anew, as an explainer may keep what it found in the network.
