@@ -11,7 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skkd.explanation._base import BaseExplainer
 from skkd.models._graph import flatten_graph
-from skkd.models._layer_choice import choose_layers
+from skkd.models._layer_choice import channels_first, choose_layers
 
 REDUCTIONS = {
     "mean": ops.mean,
@@ -168,8 +168,10 @@ class FeatureMapExplainer(BaseExplainer):
 
     def _make_function(self, image_shape):
         graph = flatten_graph(self.network_, image_shape)
-        calls = choose_layers(graph, self.layers, self.model_.name)
-        maps = [self._draw_map(graph.activated(call), call.layer, image_shape) for call in calls]
+        # Known from fit, as the size of the images may change which layers have an extent.
+        calls = choose_layers(graph, self.layer_names_, self.model_.name)
+        axis = 1 if channels_first(graph) else -1
+        maps = [self._draw_map(graph.activated(call), axis, image_shape) for call in calls]
         maps = ops.cast(ops.stack(maps, axis=1), "float32")
         if self.normalize:
             low = ops.min(maps, axis=(2, 3), keepdims=True)
@@ -178,12 +180,11 @@ class FeatureMapExplainer(BaseExplainer):
         model = graph.model([maps, graph.outputs[0]])
         return lambda images, targets: model(images, training=False)
 
-    def _draw_map(self, features, layer, image_shape):
-        """Reduce a layer's features to one map of the image's size."""
+    def _draw_map(self, features, axis, image_shape):
+        """Reduce a layer's features along an axis to one map of the image's size."""
         reduce = REDUCTIONS.get(self.reduction, self.reduction)
-        channels_first = getattr(layer, "data_format", None) == "channels_first"
         values = ops.image.resize(
-            reduce(features, axis=1 if channels_first else -1)[..., None],
+            reduce(features, axis=axis)[..., None],
             image_shape[:2],
             interpolation=self.interpolation,
             data_format="channels_last",

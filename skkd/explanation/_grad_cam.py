@@ -10,7 +10,7 @@ from skkd._backend import gradient
 from skkd.explanation._base import BaseExplainer
 from skkd.explanation._class_score import class_score
 from skkd.models._graph import flatten_graph
-from skkd.models._layer_choice import choose_layers
+from skkd.models._layer_choice import channels_first, choose_layers, last_layer
 
 METHODS = {"gradcam": "Grad-CAM", "gradcam++": "Grad-CAM++", "layercam": "LayerCAM"}
 
@@ -32,7 +32,8 @@ class GradCAMExplainer(BaseExplainer):
         gradients that counts several instances of a class alike [2]_; or each pixel of each filter
         by its own positive gradient [3]_, which suits early layers too.
     layer : str, int, or list of them, default="auto"
-        Layer whose features are weighted: the last convolution, however deeply it is nested; a
+        Layer whose features are weighted: "auto" takes the last feature map through which every
+        way to the output leads, however deeply it is nested, such as the sum of a residual block; a
         name (those of nested models are called "outer/inner"); or a position among the
         convolutions. A list gives a map for each.
     target : {"predicted", "true"}, label, or array-like of shape (n,), default="predicted"
@@ -115,7 +116,7 @@ class GradCAMExplainer(BaseExplainer):
 
     def _choose(self, graph):
         if self.layer == "auto":
-            return choose_layers(graph, "conv", self.model_.name)[-1:]
+            return [last_layer(graph, self.model_.name)]
         layers = self.layer if isinstance(self.layer, list | tuple) else [self.layer]
         return choose_layers(graph, layers, self.model_.name)
 
@@ -127,18 +128,16 @@ class GradCAMExplainer(BaseExplainer):
 
     def _make_function(self, image_shape):
         plain = flatten_graph(self.network_, image_shape)
-        names = [plain.name_of(plain.activated(call)) for call in self._choose(plain)]
+        # Known from fit, as the size of the images may change what "auto" would choose.
+        calls = choose_layers(plain, self.layer_names_, self.model_.name)
+        names = [plain.name_of(plain.activated(call)) for call in calls]
         # A layer and the activation after it are the same features.
         tapped = list(dict.fromkeys(names))
         graph = flatten_graph(self.network_, image_shape, taps=tapped)
         outputs = {call.name: call.output for call in graph.calls}
         features = [outputs[name] for name in tapped]
         model = keras.Model([graph.input, *graph.taps], [graph.outputs[0], *features])
-        # Position among the tapped layers, and where the filters are, for each map.
-        sources = [
-            (tapped.index(name), getattr(call.layer, "data_format", None) == "channels_first")
-            for name, call in zip(names, self._choose(graph), strict=True)
-        ]
+        positions, filters_first = [tapped.index(name) for name in names], channels_first(graph)
 
         def explain(images, targets):
             taps = [
@@ -152,9 +151,9 @@ class GradCAMExplainer(BaseExplainer):
 
             gradients, (logits, features) = gradient(score, taps)
             maps = []
-            for position, channels_first in sources:
+            for position in positions:
                 values, slopes = features[position], gradients[position]
-                if channels_first:
+                if filters_first:
                     values, slopes = (ops.moveaxis(t, 1, -1) for t in (values, slopes))
                 values, slopes = (ops.cast(t, "float32") for t in (values, slopes))
                 maps.append(self._draw_map(values, slopes, image_shape[:2]))
