@@ -9,10 +9,10 @@ from sklearn.base import clone
 from sklearn.utils import gen_batches
 from tqdm.auto import tqdm
 
+from skkd.metrics._batches import check_count
+from skkd.metrics._explainers import explain_rows
+from skkd.metrics._images import read_images
 from skkd.metrics.cost._flops import count_flops
-from skkd.metrics.faithfulness._confidence import read_images
-from skkd.metrics.faithfulness._fidelity import check_count
-from skkd.metrics.faithfulness._maps import explain_rows
 
 
 def explain_timing(explainers, X, y=None, *, n_repeats=5, warmup=1, batch_size=1, verbose=0):
@@ -85,7 +85,7 @@ def explain_timing(explainers, X, y=None, *, n_repeats=5, warmup=1, batch_size=1
     pairs = _explainers_of_models(explainers)
     rows = []
     for model_name, explainer in tqdm(pairs, desc="timing", disable=not verbose):
-        row = _time(explainer, X, y, n_repeats, warmup, batch_size)
+        row = _time(explainer, X, y, n_repeats=n_repeats, warmup=warmup, batch_size=batch_size)
         if model_name is not None:
             row["model"] = model_name
         rows.append({"explainer": type(explainer).__name__} | row)
@@ -118,7 +118,7 @@ def _explainers_of_models(explainers):
     return pairs
 
 
-def _time(explainer, X, y, n_repeats, warmup, batch_size):
+def _time(explainer, X, y, *, n_repeats, warmup, batch_size):
     """Return the figures of one explainer."""
     from skkd.models._estimators import find_model
 
@@ -134,20 +134,17 @@ def _time(explainer, X, y, n_repeats, warmup, batch_size):
         copy.set_params(batch_size=max(at_a_time, batch_size))
     copy.fit(images, labels)
 
-    def explain(rows):
-        y = None if labels is None else labels[rows]
-        explain_rows(copy, images[rows], y, rows, len(images))
-
+    # Slices, which copy nothing while the clock runs.
     batches = list(gen_batches(len(images), batch_size))
     for _ in range(warmup):
         # The last may be smaller, and is compiled by itself.
         for rows in batches[:1] + batches[1:][-1:]:
-            explain(rows)
+            explain_rows(copy, images, labels, rows)
     seconds = []
     for _ in range(n_repeats):
         start = perf_counter()
         for rows in batches:
-            explain(rows)
+            explain_rows(copy, images, labels, rows)
         seconds.append((perf_counter() - start) / len(images))
     return {
         "model": model.name,

@@ -1,5 +1,6 @@
 """Drawing of what explanations cost."""
 
+from skkd.metrics._axes import draw_bars, take_axes
 from skkd.metrics.cost._timing import explain_timing
 
 
@@ -63,23 +64,11 @@ class TimingDisplay:
         display : TimingDisplay
             The display itself, with the bars as attributes.
         """
-        import matplotlib.pyplot as plt
-
-        if ax is None:
-            _, ax = plt.subplots(layout="constrained")
-        self.ax_, self.figure_ = ax, ax.figure
-        style = {"xerr": self.met_std, "capsize": 3, **(bar_kwargs or {})}
-        self.bars_ = ax.barh(range(len(self.names)), self.met, **style)
-        ax.set(
-            xscale="log",
-            xlabel="Mean execution time (seconds per image)",
-            yticks=range(len(self.names)),
-            yticklabels=self.names,
-        )
+        ax = take_axes(self, ax)
+        self.bars_ = draw_bars(ax, self.met, self.met_std, self.names, **(bar_kwargs or {}))
+        ax.set(xscale="log", xlabel="Mean execution time (seconds per image)")
         ax.bar_label(self.bars_, labels=[f"{met:.2g} s" for met in self.met], padding=3)
         ax.margins(x=0.15)
-        # The first row of the table is on top.
-        ax.invert_yaxis()
         return self
 
     @classmethod

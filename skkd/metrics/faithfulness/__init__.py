@@ -1,8 +1,9 @@
 """Whether an explanation points at what a classifier decides by."""
 
 from skkd.metrics.faithfulness._average_drop import average_drop, increase_in_confidence
-from skkd.metrics.faithfulness._fidelity import fidelity_report, fidelity_samples, fidelity_score
+from skkd.metrics.faithfulness._fidelity import fidelity_samples, fidelity_score
 from skkd.metrics.faithfulness._fidelity_display import FidelityDisplay
+from skkd.metrics.faithfulness._fidelity_report import fidelity_report
 from skkd.metrics.faithfulness._fidelity_scorer import make_fidelity_scorer
 from skkd.metrics.faithfulness._localization import pointing_game, saliency_iou
 from skkd.metrics.faithfulness._perturbation import perturb_images

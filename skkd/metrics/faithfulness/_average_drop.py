@@ -83,8 +83,17 @@ def average_drop(
     >>> increase_in_confidence(Brightness(), X, y, maps)
     0.5
     """
-    samples = _masked(
-        *(estimator, X, y, explanation, mask, fraction, baseline, layer, batch_size, random_state)
+    samples = fidelity_samples(
+        estimator,
+        X,
+        y,
+        explanation,
+        mask=mask,
+        fraction=fraction,
+        baseline=baseline,
+        layer=layer,
+        batch_size=batch_size,
+        random_state=random_state,
     )
     original = samples["c_orig"].where(samples["c_orig"] > 0)
     return float(((original - samples["c_adv"]) / original).clip(lower=0).mean())
@@ -147,16 +156,7 @@ def increase_in_confidence(
     .. [1] A. Chattopadhay, A. Sarkar, P. Howlader, V. N. Balasubramanian, "Grad-CAM++:
        Generalized gradient-based visual explanations for deep convolutional networks", WACV 2018.
     """
-    samples = _masked(
-        *(estimator, X, y, explanation, mask, fraction, baseline, layer, batch_size, random_state)
-    )
-    return float(np.mean(samples["c_adv"] > samples["c_orig"]))
-
-
-def _masked(
-    estimator, X, y, explanation, mask, fraction, baseline, layer, batch_size, random_state
-):
-    return fidelity_samples(
+    samples = fidelity_samples(
         estimator,
         X,
         y,
@@ -168,3 +168,4 @@ def _masked(
         batch_size=batch_size,
         random_state=random_state,
     )
+    return float(np.mean(samples["c_adv"] > samples["c_orig"]))

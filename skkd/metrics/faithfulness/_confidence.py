@@ -2,13 +2,8 @@
 
 import numpy as np
 
-from skkd.images._input import as_images, holds_paths
-from skkd.metrics.usefulness._decision_curve import (
-    _check_columns,
-    _check_labels,
-    _check_probabilities,
-    _label_codes,
-)
+from skkd.metrics._images import read_images
+from skkd.metrics._predictions import check_columns, check_labels, check_probabilities, label_codes
 
 
 class TrueClassConfidence:
@@ -40,13 +35,13 @@ class TrueClassConfidence:
         self.images = read_images(estimator, X)
         # Images without a channel axis go to the estimator as they came.
         self._without_channels = len(np.shape(X)) == 3
-        self.y = _check_labels(y)
+        self.y = check_labels(y)
         if len(self.y) != len(self.images):
             raise ValueError(
                 f"y must hold one label an image; got {len(self.y)} labels and "
                 f"{len(self.images)} images"
             )
-        self._codes = _label_codes(self.y, classes)
+        self._codes = label_codes(self.y, classes)
         self._classes = classes
 
     def read(self, rows):
@@ -58,44 +53,11 @@ class TrueClassConfidence:
         """Return the probability of the true class of ``rows`` in images made of them."""
         proba = self._predict(images[..., 0] if self._without_channels else images)
         try:
-            proba = _check_probabilities(proba, self.y[rows]).reshape(len(rows), -1)
-            _check_columns(proba, self._classes)
+            proba = check_probabilities(proba, self.y[rows]).reshape(len(rows), -1)
+            check_columns(proba, self._classes)
         except ValueError as error:
             raise ValueError(f"predictions of {self._name}: {error}") from error
         return proba[np.arange(len(rows)), self._codes[rows]]
-
-
-def read_images(estimator, X):
-    """Return what a user calls images as an array-like with four axes.
-
-    Parameters
-    ----------
-    estimator : fitted classifier, keras.Model, explainer or None
-        Files are read in the size and color its network takes; with None in their own.
-    X : array-like of shape (n, height, width[, channels]), or paths
-        The images.
-
-    Returns
-    -------
-    images : array-like of shape (n, height, width, channels)
-        With shape, length and indexing by rows.
-    """
-    size = color_mode = None
-    if estimator is not None and holds_paths(X):
-        from skkd.models._estimators import find_model
-
-        height, width, channels = find_model(estimator)[0].input_shape[1:]
-        size = None if None in (height, width) else (height, width)
-        color_mode = {1: "grayscale", 3: "rgb"}.get(channels)
-    images = as_images(X, image_size=size, color_mode=color_mode)
-    if len(images.shape) != 4:
-        raise ValueError(
-            "X must be images of shape (n, height, width[, channels]) or paths of image files; "
-            f"got shape {tuple(images.shape)}"
-        )
-    if len(images) == 0:
-        raise ValueError("X must hold at least one image; got none")
-    return images
 
 
 def _find_predict(estimator):

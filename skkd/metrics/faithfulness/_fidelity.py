@@ -1,13 +1,13 @@
 """Whether an explanation points at what a classifier decides by."""
 
-from numbers import Integral, Real
+from numbers import Real
 
 import numpy as np
 import pandas as pd
 from tqdm.auto import tqdm
 
 from skkd._warnings import warn
-from skkd.metrics._names import name_by_class
+from skkd.metrics._batches import row_batches
 from skkd.metrics.faithfulness._confidence import TrueClassConfidence
 from skkd.metrics.faithfulness._maps import map_reader
 from skkd.metrics.faithfulness._perturbation import (
@@ -216,205 +216,90 @@ def fidelity_samples(
     2      1    0.75   0.75       1.0   0.5
     3      1    0.75   0.75       1.0   0.5
     """
-    perturbation = Perturbation(mode, mask, fraction, baseline)
+    perturbation = Perturbation(mode=mode, mask=mask, fraction=fraction, baseline=baseline)
     confidence = TrueClassConfidence(estimator, X, y)
-    read = map_reader(explanation, confidence.images, confidence.y, layer=layer)
-    measured = _measure(
+    measured = measure_fidelity(
         confidence,
-        {"explanation": read},
+        {"explanation": map_reader(explanation, confidence.images, confidence.y, layer=layer)},
         perturbation,
         rows=np.arange(len(confidence.y)),
-        seed=draw_seed(random_state),
-        batch_size=check_count(batch_size),
+        clip=clip,
+        eps=eps,
+        batch_size=batch_size,
+        random_state=random_state,
     )
-    return _with_ratios(measured["explanation"], clip, eps)
+    return measured["explanation"]
 
 
-def fidelity_report(
-    estimator,
-    X,
-    y,
-    explainers,
+def measure_fidelity(
+    confidence,
+    readers,
+    perturbation,
     *,
-    classes=None,
-    mode="keep",
-    mask="soft",
-    fraction=None,
-    baseline="blur",
-    layer=-1,
-    clip=False,
-    eps=0.01,
-    batch_size=32,
-    random_state=None,
+    rows,
+    clip,
+    eps,
+    batch_size,
+    random_state,
+    controls=False,
     verbose=0,
 ):
-    """Tabulate the fidelity of several explainers for each class, with controls.
-
-    The paper's Table 3 [1]_, and below it what tells whether its figures mean anything: a random
-    map, uniform in every pixel, and each explainer's map inverted. An explanation is worth
-    something if it beats the random map: from above with ``mode="keep"``, where higher is better,
-    and from below with ``mode="remove"``. Its inverse should do the opposite; with soft masks,
-    keeping an inverted map is removing the map. Mind the column "kept": with soft masks, maps
-    that keep more of the image score higher whatever they point at. And compare "average" with
-    "median": a few images of little confidence, whose ratios reach ``1 / eps``, can make up most
-    of a mean; ``clip=True`` does not let them.
+    """Measure the fidelity of maps from several sources to the same images.
 
     Parameters
     ----------
-    estimator : fitted classifier or keras.Model
-        Anything with ``predict_proba`` and ``classes_``; the outputs of a model stand for the
-        classes 0, 1, ...
-    X : array-like of shape (n, height, width[, channels]), or paths
-        The images, as the estimator takes them.
-    y : array-like of shape (n,)
-        True labels.
-    explainers : mapping of str to explanation, or list of explainers
-        Explainers, maps or Explanations by name. Those in a list are named after their class,
-        numbered where one occurs more than once.
-    classes : array-like, default=None
-        The classes to report, such as the diseases: perturbation hardly moves a normal class.
-        Images of others are left out. None means all in ``y``.
-    mode : {"keep", "remove"}, default="keep"
-        Keep what the explanation points at, or remove it.
-    mask : {"soft", "top"}, default="soft"
-        The map scaled to [0, 1], or its highest ``fraction`` of the pixels.
-    fraction : float, default=None
-        Share of the pixels, in (0, 1], that ``mask="top"`` points at; needed there.
-    baseline : {"zero", "mean", "blur", "noise", "road"} or callable, default="blur"
-        What stands in for the rest; see `perturb_images`.
-    layer : int or str, default=-1
-        Which map, where there is one a layer; by default the last.
-    clip : bool, default=False
-        Count no image as more than 1.
-    eps : float, default=0.01
-        Images whose C_orig is below this are skipped.
-    batch_size : int, default=32
-        Images perturbed and predicted at a time.
-    random_state : int, RandomState instance or None, default=None
-        Seeds noise and the order of equal values in maps, for each image on its own.
+    confidence : TrueClassConfidence
+        The classifier, its images and their labels.
+    readers : dict of str to function
+        Of each source by name, what `map_reader` returned.
+    perturbation : Perturbation
+        How maps change images.
+    rows : ndarray of int
+        The images to measure.
+    clip, eps, batch_size, random_state : see `fidelity_score`
+        How ratios are taken, how many images at a time, and what seeds noise and ties.
+    controls : bool, default=False
+        Measure random maps and the inverse of each source's too.
     verbose : {0, 1}, default=0
         1 shows a progress bar.
 
     Returns
     -------
-    report : pandas.DataFrame
-        A row for each explainer, "random", and a row "inverted ..." for each explainer, with
-
-        - a column for each class: the mean ratio of its images;
-        - "average": the mean of the classes' means, as in the paper; NaN if all images of a class
-          are skipped;
-        - "median", "std": median and standard deviation over all images measured;
-        - "kept": mean share of the image that stays;
-        - "n", "skipped": number of images measured, and left out as their C_orig is below
-          ``eps``.
-
-    See Also
-    --------
-    FidelityDisplay : Draw the report.
-    fidelity_score : The definition.
-
-    References
-    ----------
-    .. [1] A. Chaddad et al., "Knowledge distillation and feature map visualization for medical
-       image analysis", 2025, Table 3.
-
-    Examples
-    --------
-    >>> from sklearn.datasets import load_digits
-    >>> from skkd import FeatureMapExplainer, FiveBlockCNN, NetworkClassifier, fidelity_report
-    >>> digits = load_digits()
-    >>> X, y = digits.images[:200, ..., None], digits.target[:200]
-    >>> classifier = NetworkClassifier(FiveBlockCNN(filters=(4, 8)), epochs=1).fit(X, y)
-    >>> explainers = [FeatureMapExplainer(classifier)]
-    >>> report = fidelity_report(classifier, X, y, explainers, classes=[3, 8])
-    >>> report.index.to_list()
-    ['FeatureMapExplainer', 'random', 'inverted FeatureMapExplainer']
-    >>> report.columns.to_list()
-    [3, 8, 'average', 'median', 'std', 'kept', 'n', 'skipped']
+    measured : dict of str to pandas.DataFrame
+        Of each source and control, the table that `fidelity_samples` returns.
     """
-    perturbation = Perturbation(mode, mask, fraction, baseline)
-    confidence = TrueClassConfidence(estimator, X, y)
-    explainers = name_by_class(explainers, "explainers")
-    classes = np.unique(confidence.y) if classes is None else np.asarray(classes)
-    if len(absent := np.setdiff1d(classes, confidence.y)):
-        raise ValueError(f"classes must occur in y; got {absent.tolist()}, which do not")
-    readers = {
-        name: map_reader(explainer, confidence.images, confidence.y, layer=layer)
-        for name, explainer in explainers.items()
-    }
-    measured = _measure(
-        confidence,
-        readers,
-        perturbation,
-        rows=np.flatnonzero(np.isin(confidence.y, classes)),
-        seed=draw_seed(random_state),
-        batch_size=check_count(batch_size),
-        controls=True,
-        verbose=verbose,
-    )
-    order = [*readers, "random", *(f"inverted {name}" for name in readers)]
-    rows = {}
-    for name in order:
-        samples = _with_ratios(measured[name], clip, eps)
-        ratios, of_class = samples["fidelity"], samples["fidelity"].groupby(samples["class"])
-        means = of_class.mean().loc[classes]
-        rows[name] = means.to_dict() | {
-            "average": means.mean(skipna=False),
-            "median": ratios.median(),
-            "std": ratios.std(ddof=0),
-            "kept": samples["kept"].mean(),
-            "n": ratios.count(),
-            "skipped": ratios.isna().sum(),
-        }
-    report = pd.DataFrame.from_dict(rows, orient="index").rename_axis("explainer")
-    return report.astype({"n": int, "skipped": int})
-
-
-def _measure(
-    confidence, readers, perturbation, *, rows, seed, batch_size, controls=False, verbose=0
-):
-    """Return confidences and share kept of each image, a table for each source of maps."""
-    results = {}
-
-    def record(name, batch, maps, images, fill, original):
-        masks = perturbation.masks(maps, seed, batch)
-        perturbed = confidence(mix(images, masks, fill(masks)), batch)
-        table = {"c_orig": original, "c_adv": perturbed, "kept": masks.mean(axis=(1, 2))}
-        results.setdefault(name, []).append(pd.DataFrame(table, index=batch))
-
-    starts = range(0, len(rows), batch_size)
-    for start in tqdm(starts, desc="fidelity", unit="batch", disable=not verbose):
-        batch = rows[start : start + batch_size]
-        images = confidence.read(batch)
-        shared = (images, substitute(images, perturbation.baseline, seed, batch))
-        shared += (confidence(images, batch),)
-        for name, read in readers.items():
-            maps = read(batch)
-            record(name, batch, maps, *shared)
-            if controls:
-                record(f"inverted {name}", batch, -maps, *shared)
-        if controls:
-            size = images.shape[1:3]
-            maps = np.stack([image_rng(seed, row, RANDOM_MAPS).random(size) for row in batch])
-            record("random", batch, maps, *shared)
-    tables = {name: pd.concat(parts) for name, parts in results.items()}
-    for table in tables.values():
-        table.insert(0, "class", confidence.y[rows])
-    return tables
-
-
-def _with_ratios(table, clip, eps):
-    """Add the ratio of each image to the confidences."""
     if not isinstance(eps, Real) or eps < 0:
         raise ValueError(f"eps must be a number of at least 0; got {eps!r}")
-    ratios = table["c_adv"] / table["c_orig"].where(table["c_orig"] >= eps)
-    ratios = ratios.replace(np.inf, np.nan)
-    table.insert(3, "fidelity", ratios.clip(upper=1) if clip else ratios)
-    return table
+    batches = row_batches(rows, batch_size)
+    seed = draw_seed(random_state)
+    parts = {}
+    for batch in tqdm(batches, desc="fidelity", unit="batch", disable=not verbose):
+        images = confidence.read(batch)
+        fill = substitute(images, perturbation.baseline, seed, batch)
+        original = confidence(images, batch)
+        for name, maps in _maps_by_source(readers, batch, images.shape[1:3], seed, controls):
+            masks = perturbation.masks(maps, seed, batch)
+            table = {
+                "class": confidence.y[batch],
+                "c_orig": original,
+                "c_adv": confidence(mix(images, masks, fill(masks)), batch),
+                "kept": masks.mean(axis=(1, 2)),
+            }
+            parts.setdefault(name, []).append(pd.DataFrame(table, index=batch))
+    measured = {name: pd.concat(tables) for name, tables in parts.items()}
+    for table in measured.values():
+        ratios = table["c_adv"] / table["c_orig"].where(table["c_orig"] >= eps)
+        ratios = ratios.replace(np.inf, np.nan)
+        table.insert(3, "fidelity", ratios.clip(upper=1) if clip else ratios)
+    return measured
 
 
-def check_count(value, parameter="batch_size"):
-    """Raise unless a count is a whole number above 0."""
-    if not isinstance(value, Integral) or value < 1:
-        raise ValueError(f"{parameter} must be a whole number above 0; got {value!r}")
-    return value
+def _maps_by_source(readers, batch, size, seed, controls):
+    """Yield names and maps of a batch, one source at a time and each read once."""
+    for name, read in readers.items():
+        maps = read(batch)
+        yield name, maps
+        if controls:
+            yield f"inverted {name}", -maps
+    if controls:
+        yield "random", np.stack([image_rng(seed, row, RANDOM_MAPS).random(size) for row in batch])

@@ -1,6 +1,7 @@
 """Drawing of how faithful explanations are."""
 
-from skkd.metrics.faithfulness._fidelity import fidelity_report
+from skkd.metrics._axes import draw_bars, take_axes
+from skkd.metrics.faithfulness._fidelity_report import fidelity_report
 
 
 class FidelityDisplay:
@@ -63,23 +64,15 @@ class FidelityDisplay:
         display : FidelityDisplay
             The display itself, with what was drawn as attributes.
         """
-        import matplotlib.pyplot as plt
-
-        if ax is None:
-            _, ax = plt.subplots(layout="constrained")
-        self.ax_, self.figure_ = ax, ax.figure
+        ax = take_axes(self, ax)
         report = self.report
         rows = range(len(report))
         # The classes come first, the controls last.
         first_control = report.index.get_loc("random")
         classes = report.columns[: report.columns.get_loc("average")]
-        style = {
-            "xerr": report["std"],
-            "capsize": 3,
-            "color": ["C0" if row < first_control else "0.75" for row in rows],
-            **(bar_kwargs or {}),
-        }
-        self.bars_ = ax.barh(rows, report["average"], **style)
+        colors = ["C0" if row < first_control else "0.75" for row in rows]
+        style = {"color": colors, **(bar_kwargs or {})}
+        self.bars_ = draw_bars(ax, report["average"], report["std"], report.index, **style)
         self.dots_ = ax.scatter(
             report[classes].to_numpy(),
             [[row] * len(classes) for row in rows],
@@ -95,13 +88,8 @@ class FidelityDisplay:
             zorder=2.5,
             label="Random map",
         )
-        ax.set(
-            xlabel="Fidelity (confidence after perturbation / before)",
-            yticks=rows,
-            yticklabels=report.index,
-        )
+        ax.set_xlabel("Fidelity (confidence after perturbation / before)")
         ax.set_xlim(left=0)
-        ax.invert_yaxis()
         ax.legend()
         return self
 

@@ -108,7 +108,7 @@ def saliency_iou(explanation, masks, *, fraction=None, layer=-1):
 
 
 def _with_masks(explanation, masks, layer):
-    """Return pairs of an image's map and mask, for the images whose mask is not empty."""
+    """Yield pairs of an image's map and mask, for the images whose mask is not empty."""
     values = getattr(explanation, "values", explanation)
     values = values if hasattr(values, "shape") else np.asarray(values)
     masks = np.asarray(masks)
@@ -127,7 +127,6 @@ def _with_masks(explanation, masks, layer):
         raise ValueError("masks must mark a pixel in at least one image; all are empty")
     names = getattr(explanation, "layer_names", None)
     # One image at a time, so that maps of many layers are never copied as a whole.
-    return (
-        (one_map(values[row : row + 1], masks.shape[1:], layer, names)[0], masks[row])
-        for row in rows
-    )
+    for row in rows:
+        (one,) = one_map(values[row : row + 1], masks.shape[1:], layer=layer, layer_names=names)
+        yield one, masks[row]

@@ -1,12 +1,10 @@
 """One map an image, whatever form an explanation has."""
 
-import copy
 from numbers import Integral
 
 import numpy as np
-from sklearn.base import clone
-from sklearn.exceptions import NotFittedError
-from sklearn.utils.validation import check_is_fitted
+
+from skkd.metrics._explainers import explain_rows, fitted_explainer
 
 
 def map_reader(explanation, images, y=None, *, layer=-1):
@@ -35,12 +33,9 @@ def map_reader(explanation, images, y=None, *, layer=-1):
         explainer = fitted_explainer(explanation, images, y)
 
         def read(rows):
-            labels = None if y is None else y[rows]
-            values, names = explain_rows(
-                explainer, np.asarray(images[rows]), labels, rows, len(images)
-            )
-            _check_count(values, len(rows))
-            return one_map(values, shape, layer, names)
+            values, names = explain_rows(explainer, images, y, rows)
+            _check_n_maps(values, len(rows))
+            return one_map(values, shape, layer=layer, layer_names=names)
 
         return read
 
@@ -48,65 +43,20 @@ def map_reader(explanation, images, y=None, *, layer=-1):
     names = getattr(explanation, "layer_names", None)
     if not hasattr(values, "shape"):
         values = np.asarray(values)
-    _check_count(values, len(images))
+    _check_n_maps(values, len(images))
     # A wrong shape or layer shows before the first prediction.
-    one_map(values[:1], shape, layer, names)
-    return lambda rows: one_map(values[rows], shape, layer, names)
+    one_map(values[:1], shape, layer=layer, layer_names=names)
+    return lambda rows: one_map(values[rows], shape, layer=layer, layer_names=names)
 
 
-def fitted_explainer(explainer, images, y=None):
-    """Return an explainer itself, or a fitted copy where it is not fitted yet."""
-    if not hasattr(explainer, "fit"):
-        return explainer
-    try:
-        check_is_fitted(explainer)
-    except NotFittedError:
-        return clone(explainer).fit(images, y)
-    return explainer
-
-
-def explain_rows(explainer, images, y, rows, n_images):
-    """Explain a batch of a set of images.
-
-    Parameters
-    ----------
-    explainer : explainer
-        Fitted.
-    images : ndarray of shape (n_rows, height, width, channels)
-        The batch.
-    y : ndarray of shape (n_rows,) or None
-        Its labels.
-    rows : ndarray of int or slice
-        Where it is in the set, for an explainer with a target for each image.
-    n_images : int
-        Number of images in the set.
-
-    Returns
-    -------
-    values : ndarray of shape (n_rows, ...)
-        The maps.
-    layer_names : list of str or None
-        Names of their layers.
-    """
-    target = getattr(explainer, "target", None)
-    if not isinstance(target, str) and np.ndim(target) == 1 and len(target) == n_images:
-        # A target an image goes with its rows; the copy shares all that is compiled.
-        explainer = copy.copy(explainer)
-        explainer.target = np.asarray(target)[rows]
-    if not hasattr(explainer, "explain"):
-        return np.asarray(explainer.transform(images)), None
-    explanation = explainer.explain(images, y)
-    return explanation.values, explanation.layer_names
-
-
-def _check_count(values, n_images):
+def _check_n_maps(values, n_images):
     if len(values) != n_images:
         raise ValueError(
             f"explanation must hold the maps of {n_images} images; got those of {len(values)}"
         )
 
 
-def one_map(values, image_shape, layer=-1, layer_names=None):
+def one_map(values, image_shape, *, layer=-1, layer_names=None):
     """Choose a layer, or sum over the channels, so that each image has one map.
 
     Parameters
@@ -144,6 +94,13 @@ def one_map(values, image_shape, layer=-1, layer_names=None):
     if not np.isfinite(maps).all():
         raise ValueError("explanation must be finite; got NaN or infinity in its maps")
     return maps.astype(np.float64)
+
+
+def unit_maps(maps):
+    """Scale each map to [0, 1]; one that is the same everywhere becomes 0.5."""
+    low = maps.min(axis=(1, 2), keepdims=True)
+    span = maps.max(axis=(1, 2), keepdims=True) - low
+    return np.where(span > 0, (maps - low) / np.where(span > 0, span, 1), 0.5)
 
 
 def _layer_position(layer, n_layers, layer_names):

@@ -8,8 +8,8 @@ from scipy import ndimage, sparse
 from scipy.sparse.linalg import splu
 from sklearn.utils import check_random_state
 
-from skkd.metrics.faithfulness._confidence import read_images
-from skkd.metrics.faithfulness._maps import map_reader
+from skkd.metrics._images import read_images
+from skkd.metrics.faithfulness._maps import map_reader, unit_maps
 
 _BASELINES = ("zero", "mean", "blur", "noise", "road")
 
@@ -94,7 +94,7 @@ def perturb_images(
     array([[0., 2.],
            [4., 8.]])
     """
-    perturbation = Perturbation(mode, mask, fraction, baseline)
+    perturbation = Perturbation(mode=mode, mask=mask, fraction=fraction, baseline=baseline)
     images = read_images(getattr(explanation, "estimator", None), X)
     rows = np.arange(len(images))
     y = None if y is None else np.asarray(y)
@@ -106,7 +106,7 @@ def perturb_images(
     return mix(images, masks, substitute(images, baseline, seed, rows)(masks))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Perturbation:
     """How maps change images; see `perturb_images` for the parameters."""
 
@@ -153,13 +153,6 @@ def check_baseline(baseline):
         raise ValueError(
             f"baseline must be one of {list(_BASELINES)} or a function; got {baseline!r}"
         )
-
-
-def unit_maps(maps):
-    """Scale each map to [0, 1]; one that is the same everywhere becomes 0.5."""
-    low = maps.min(axis=(1, 2), keepdims=True)
-    span = maps.max(axis=(1, 2), keepdims=True) - low
-    return np.where(span > 0, (maps - low) / np.where(span > 0, span, 1), 0.5)
 
 
 def rank_pixels(maps, seed, rows):

@@ -4,8 +4,8 @@ import numpy as np
 from scipy.integrate import trapezoid
 from sklearn.utils import Bunch
 
+from skkd.metrics._batches import check_count, row_batches
 from skkd.metrics.faithfulness._confidence import TrueClassConfidence
-from skkd.metrics.faithfulness._fidelity import check_count
 from skkd.metrics.faithfulness._maps import map_reader
 from skkd.metrics.faithfulness._perturbation import (
     check_baseline,
@@ -89,9 +89,18 @@ def deletion_curve(
     >>> curve.confidence, curve.auc
     (array([[0.8, 0. , 0. , 0. , 0. ]]), array([0.1]))
     """
-    sources = (estimator, X, y, explanation)
-    options = (n_steps, baseline, layer, batch_size, random_state)
-    return _curve(*sources, *options, insertion=False)
+    return _curve(
+        estimator,
+        X,
+        y,
+        explanation,
+        insertion=False,
+        n_steps=n_steps,
+        baseline=baseline,
+        layer=layer,
+        batch_size=batch_size,
+        random_state=random_state,
+    )
 
 
 def insertion_curve(
@@ -159,9 +168,18 @@ def insertion_curve(
     >>> insertion_curve(classifier, X, y, np.ones((4, 2, 2))).auc
     array([0.25, 0.75, 0.75, 0.75])
     """
-    sources = (estimator, X, y, explanation)
-    options = (n_steps, baseline, layer, batch_size, random_state)
-    return _curve(*sources, *options, insertion=True)
+    return _curve(
+        estimator,
+        X,
+        y,
+        explanation,
+        insertion=True,
+        n_steps=n_steps,
+        baseline=baseline,
+        layer=layer,
+        batch_size=batch_size,
+        random_state=random_state,
+    )
 
 
 def _curve(
@@ -169,23 +187,22 @@ def _curve(
     X,
     y,
     explanation,
+    *,
+    insertion,
     n_steps,
     baseline,
     layer,
     batch_size,
     random_state,
-    insertion,
 ):
     check_baseline(baseline)
-    check_count(n_steps, "n_steps")
-    check_count(batch_size)
+    fractions = np.arange(check_count(n_steps, "n_steps") + 1) / n_steps
     confidence = TrueClassConfidence(estimator, X, y)
+    values = np.empty((len(confidence.y), len(fractions)))
+    batches = row_batches(np.arange(len(values)), batch_size)
     read = map_reader(explanation, confidence.images, confidence.y, layer=layer)
     seed = draw_seed(random_state)
-    fractions = np.arange(n_steps + 1) / n_steps
-    values = np.empty((len(confidence.y), n_steps + 1))
-    for start in range(0, len(values), batch_size):
-        rows = np.arange(start, min(start + batch_size, len(values)))
+    for rows in batches:
         images = confidence.read(rows)
         ranks = rank_pixels(read(rows), seed, rows)
         fill = substitute(images, baseline, seed, rows)

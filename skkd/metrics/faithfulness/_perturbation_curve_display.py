@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from skkd.metrics._axes import take_axes
 from skkd.metrics._names import name_by_class
 from skkd.metrics.faithfulness._perturbation_curve import deletion_curve, insertion_curve
 
@@ -71,11 +72,7 @@ class PerturbationCurveDisplay:
         display : PerturbationCurveDisplay
             The display itself, with what was drawn as attributes.
         """
-        import matplotlib.pyplot as plt
-
-        if ax is None:
-            _, ax = plt.subplots(layout="constrained")
-        self.ax_, self.figure_ = ax, ax.figure
+        ax = take_axes(self, ax)
         self.lines_, self.bands_ = [], []
         for name, curve in self.curves.items():
             mean, spread = curve.confidence.mean(axis=0), curve.confidence.std(axis=0)

@@ -9,10 +9,10 @@ from scipy.stats import rankdata
 from sklearn.base import clone
 from tqdm.auto import tqdm
 
-from skkd.metrics.faithfulness._confidence import read_images
-from skkd.metrics.faithfulness._fidelity import check_count
-from skkd.metrics.faithfulness._maps import map_reader
-from skkd.metrics.faithfulness._perturbation import draw_seed, unit_maps
+from skkd.metrics._batches import check_count, row_batches
+from skkd.metrics._images import read_images
+from skkd.metrics.faithfulness._maps import map_reader, unit_maps
+from skkd.metrics.faithfulness._perturbation import draw_seed
 
 
 def randomization_check(
@@ -94,7 +94,6 @@ def randomization_check(
     from skkd.models._estimators import find_model
     from skkd.models._graph import copy_architecture
 
-    check_count(batch_size)
     rng = np.random.default_rng(draw_seed(random_state))
     images = read_images(explainer.estimator, X)
     model, classes, steps_before = find_model(explainer.estimator)
@@ -105,7 +104,7 @@ def randomization_check(
     layers = _layers_with_weights(network)
     if max_layers is not None:
         layers = layers[: check_count(max_layers, "max_layers")]
-    batches = np.split(np.arange(len(images)), range(batch_size, len(images), batch_size))
+    batches = row_batches(np.arange(len(images)), batch_size)
     y = None if y is None else np.asarray(y)
     params = {"estimator": SimpleNamespace(model_=network, classes_=np.asarray(classes))}
     if isinstance(getattr(explainer, "target", None), str) and explainer.target == "predicted":

@@ -1,5 +1,6 @@
 """Drawing of decision curves in the manner of scikit-learn's displays."""
 
+from skkd.metrics._axes import take_axes
 from skkd.metrics.usefulness._decision_curve import decision_curve
 
 
@@ -100,7 +101,6 @@ class DecisionCurveDisplay:
         display : DecisionCurveDisplay
             The display itself, with the drawn lines as attributes.
         """
-        import matplotlib.pyplot as plt
         from matplotlib.cbook import normalize_kwargs
         from matplotlib.lines import Line2D
 
@@ -112,12 +112,10 @@ class DecisionCurveDisplay:
                 f"curve_kwargs must be a dict or a list of one for each of the {n_classes} "
                 f"curves; got {len(curve_kwargs)}"
             )
-        if ax is None:
-            _, ax = plt.subplots(layout="constrained")
+        ax = take_axes(self, ax)
         name = self.name if name is None else name
         drawn_before = ax.get_ylim() if ax.has_data() else None
 
-        self.ax_, self.figure_ = ax, ax.figure
         self.lines_, self.treat_all_lines_, self.treat_none_line_ = [], [], None
         for label, values, options in zip(
             self.classes, self.net_benefit, curve_kwargs, strict=True

@@ -3,6 +3,7 @@
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
+from skkd.metrics._axes import take_axes
 from skkd.metrics.usefulness._distillation_report import searched
 
 
@@ -107,12 +108,8 @@ class DistillationGridDisplay:
         self : DistillationGridDisplay
             With `ax_`, `figure_`, `im_` and `text_`.
         """
-        import matplotlib.pyplot as plt
-
-        if ax is None:
-            _, ax = plt.subplots(layout="constrained")
+        ax = take_axes(self, ax)
         scores = np.asarray(self.scores, dtype=float)
-        self.ax_, self.figure_ = ax, ax.figure
         self.im_ = ax.imshow(scores, cmap=cmap)
         middle = (np.nanmin(scores) + np.nanmax(scores)) / 2
         self.text_ = np.empty(scores.shape, dtype=object)

@@ -7,12 +7,7 @@ from sklearn.preprocessing import label_binarize
 from sklearn.utils import check_consistent_length
 
 from skkd.metrics._names import name_by_class
-from skkd.metrics.usefulness._decision_curve import (
-    _check_columns,
-    _check_labels,
-    _check_probabilities,
-    _label_codes,
-)
+from skkd.metrics._predictions import check_columns, check_labels, check_probabilities, label_codes
 
 
 def classification_summary(estimators, X, y):
@@ -73,7 +68,7 @@ def classification_summary(estimators, X, y):
     bayes         0.960     0.114     0.960    0.996
     """
     named = _named_estimators(estimators)
-    y = _check_labels(y)
+    y = check_labels(y)
     check_consistent_length(X, y)
     rows = {name: _summarize(name, estimator, X, y) for name, estimator in named.items()}
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("estimator")
@@ -97,8 +92,8 @@ def _summarize(name, estimator, X, y):
     classes = np.asarray(estimator.classes_)
     try:
         # Positions instead of labels: columns then need not be in sorted order.
-        codes = _label_codes(y, classes)
-        _check_columns(_check_probabilities(proba, y).reshape(len(y), -1), classes)
+        codes = label_codes(y, classes)
+        check_columns(check_probabilities(proba, y).reshape(len(y), -1), classes)
     except ValueError as error:
         raise ValueError(f"estimators[{name!r}]: {error}") from error
     n_classes = len(classes)

@@ -1,0 +1,152 @@
+"""Fidelity of several explainers side by side, with what it is to be held against."""
+
+import numpy as np
+import pandas as pd
+
+from skkd.metrics._names import name_by_class
+from skkd.metrics.faithfulness._confidence import TrueClassConfidence
+from skkd.metrics.faithfulness._fidelity import measure_fidelity
+from skkd.metrics.faithfulness._maps import map_reader
+from skkd.metrics.faithfulness._perturbation import Perturbation
+
+
+def fidelity_report(
+    estimator,
+    X,
+    y,
+    explainers,
+    *,
+    classes=None,
+    mode="keep",
+    mask="soft",
+    fraction=None,
+    baseline="blur",
+    layer=-1,
+    clip=False,
+    eps=0.01,
+    batch_size=32,
+    random_state=None,
+    verbose=0,
+):
+    """Tabulate the fidelity of several explainers for each class, with controls.
+
+    The paper's Table 3 [1]_, and below it what tells whether its figures mean anything: a random
+    map, uniform in every pixel, and each explainer's map inverted. An explanation is worth
+    something if it beats the random map: from above with ``mode="keep"``, where higher is better,
+    and from below with ``mode="remove"``. Its inverse should do the opposite; with soft masks,
+    keeping an inverted map is removing the map. Mind the column "kept": with soft masks, maps
+    that keep more of the image score higher whatever they point at. And compare "average" with
+    "median": a few images of little confidence, whose ratios reach ``1 / eps``, can make up most
+    of a mean; ``clip=True`` does not let them.
+
+    Parameters
+    ----------
+    estimator : fitted classifier or keras.Model
+        Anything with ``predict_proba`` and ``classes_``; the outputs of a model stand for the
+        classes 0, 1, ...
+    X : array-like of shape (n, height, width[, channels]), or paths
+        The images, as the estimator takes them.
+    y : array-like of shape (n,)
+        True labels.
+    explainers : mapping of str to explanation, or list of explainers
+        Explainers, maps or Explanations by name. Those in a list are named after their class,
+        numbered where one occurs more than once.
+    classes : array-like, default=None
+        The classes to report, such as the diseases: perturbation hardly moves a normal class.
+        Images of others are left out. None means all in ``y``.
+    mode : {"keep", "remove"}, default="keep"
+        Keep what the explanation points at, or remove it.
+    mask : {"soft", "top"}, default="soft"
+        The map scaled to [0, 1], or its highest ``fraction`` of the pixels.
+    fraction : float, default=None
+        Share of the pixels, in (0, 1], that ``mask="top"`` points at; needed there.
+    baseline : {"zero", "mean", "blur", "noise", "road"} or callable, default="blur"
+        What stands in for the rest; see `perturb_images`.
+    layer : int or str, default=-1
+        Which map, where there is one a layer; by default the last.
+    clip : bool, default=False
+        Count no image as more than 1.
+    eps : float, default=0.01
+        Images whose C_orig is below this are skipped.
+    batch_size : int, default=32
+        Images perturbed and predicted at a time.
+    random_state : int, RandomState instance or None, default=None
+        Seeds noise and the order of equal values in maps, for each image on its own.
+    verbose : {0, 1}, default=0
+        1 shows a progress bar.
+
+    Returns
+    -------
+    report : pandas.DataFrame
+        A row for each explainer, "random", and a row "inverted ..." for each explainer, with
+
+        - a column for each class: the mean ratio of its images;
+        - "average": the mean of the classes' means, as in the paper; NaN if all images of a class
+          are skipped;
+        - "median", "std": median and standard deviation over all images measured;
+        - "kept": mean share of the image that stays;
+        - "n", "skipped": number of images measured, and left out as their C_orig is below
+          ``eps``.
+
+    See Also
+    --------
+    FidelityDisplay : Draw the report.
+    fidelity_score : The definition.
+
+    References
+    ----------
+    .. [1] A. Chaddad et al., "Knowledge distillation and feature map visualization for medical
+       image analysis", 2025, Table 3.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from skkd import FeatureMapExplainer, FiveBlockCNN, NetworkClassifier, fidelity_report
+    >>> digits = load_digits()
+    >>> X, y = digits.images[:200, ..., None], digits.target[:200]
+    >>> classifier = NetworkClassifier(FiveBlockCNN(filters=(4, 8)), epochs=1).fit(X, y)
+    >>> explainers = [FeatureMapExplainer(classifier)]
+    >>> report = fidelity_report(classifier, X, y, explainers, classes=[3, 8])
+    >>> report.index.to_list()
+    ['FeatureMapExplainer', 'random', 'inverted FeatureMapExplainer']
+    >>> report.columns.to_list()
+    [3, 8, 'average', 'median', 'std', 'kept', 'n', 'skipped']
+    """
+    perturbation = Perturbation(mode=mode, mask=mask, fraction=fraction, baseline=baseline)
+    confidence = TrueClassConfidence(estimator, X, y)
+    explainers = name_by_class(explainers, "explainers")
+    classes = np.unique(confidence.y) if classes is None else np.asarray(classes)
+    if len(absent := np.setdiff1d(classes, confidence.y)):
+        raise ValueError(f"classes must occur in y; got {absent.tolist()}, which do not")
+    readers = {
+        name: map_reader(explainer, confidence.images, confidence.y, layer=layer)
+        for name, explainer in explainers.items()
+    }
+    measured = measure_fidelity(
+        confidence,
+        readers,
+        perturbation,
+        rows=np.flatnonzero(np.isin(confidence.y, classes)),
+        clip=clip,
+        eps=eps,
+        batch_size=batch_size,
+        random_state=random_state,
+        controls=True,
+        verbose=verbose,
+    )
+    order = [*readers, "random", *(f"inverted {name}" for name in readers)]
+    rows = {}
+    for name in order:
+        samples = measured[name]
+        ratios, of_class = samples["fidelity"], samples["fidelity"].groupby(samples["class"])
+        means = of_class.mean().loc[classes]
+        rows[name] = means.to_dict() | {
+            "average": means.mean(skipna=False),
+            "median": ratios.median(),
+            "std": ratios.std(ddof=0),
+            "kept": samples["kept"].mean(),
+            "n": ratios.count(),
+            "skipped": ratios.isna().sum(),
+        }
+    report = pd.DataFrame.from_dict(rows, orient="index").rename_axis("explainer")
+    return report.astype({"n": int, "skipped": int})
