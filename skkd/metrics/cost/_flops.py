@@ -16,7 +16,9 @@ _FREE_OPERATIONS = {
 }
 
 
-def count_flops(model, input_shape=None, convention="profiler", per_layer=False):
+def count_flops(
+    model, input_shape=None, convention="profiler", per_layer=False
+) -> int | pd.DataFrame:
     """Count the floating-point operations of one forward pass of one image.
 
     Lower is cheaper. The layers are walked through nested models, and a layer that is called

@@ -15,7 +15,9 @@ from skkd.metrics._images import read_images
 from skkd.metrics.cost._flops import count_flops
 
 
-def explain_timing(explainers, X, y=None, *, n_repeats=5, warmup=1, batch_size=1, verbose=0):
+def explain_timing(
+    explainers, X, y=None, *, n_repeats=5, warmup=1, batch_size=1, verbose=0
+) -> pd.DataFrame:
     """Measure how long explainers take for an image, and how large their networks are.
 
     The paper's Table 4 [1]_: MET, the mean execution time of one explanation, beside the cost of

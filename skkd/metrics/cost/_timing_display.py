@@ -79,10 +79,8 @@ class TimingDisplay:
         ----------
         timing : pandas.DataFrame
             What `explain_timing` returned.
-        ax : matplotlib.axes.Axes, default=None
-            Axes to draw on. None makes a new figure.
-        bar_kwargs : dict, default=None
-            Arguments of :meth:`matplotlib.axes.Axes.barh`.
+        ax, bar_kwargs : see `plot`
+            Where and how to draw.
 
         Returns
         -------
@@ -110,22 +108,10 @@ class TimingDisplay:
 
         Parameters
         ----------
-        explainers : list of explainers, or mapping of str to explainer or list of explainers
-            The keys of a mapping name the models that the explainers explain.
-        X : array-like of shape (n, height, width[, channels]), or paths
-            Images.
-        y : array-like of shape (n,), default=None
-            True labels, for explainers of the true class.
-        n_repeats : int, default=5
-            Times that all images are explained.
-        warmup : int, default=1
-            Times that the first and the last batch are explained before, untimed.
-        batch_size : int, default=1
-            Images explained at a time.
-        ax : matplotlib.axes.Axes, default=None
-            Axes to draw on. None makes a new figure.
-        bar_kwargs : dict, default=None
-            Arguments of :meth:`matplotlib.axes.Axes.barh`.
+        explainers, X, y, n_repeats, warmup, batch_size : see `explain_timing`
+            What to time, on which images, and how often.
+        ax, bar_kwargs : see `plot`
+            Where and how to draw.
 
         Returns
         -------

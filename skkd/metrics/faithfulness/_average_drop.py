@@ -17,7 +17,7 @@ def average_drop(
     layer=-1,
     batch_size=32,
     random_state=None,
-):
+) -> float:
     """Measure how much confidence is lost in images masked by their explanation.
 
     Lower is better. The mean over images of [1]_ ::
@@ -29,27 +29,14 @@ def average_drop(
 
     Parameters
     ----------
-    estimator : fitted classifier or keras.Model
-        Anything with ``predict_proba`` and ``classes_``; the outputs of a model stand for the
-        classes 0, 1, ...
-    X : array-like of shape (n, height, width[, channels]), or paths
-        The images, as the estimator takes them.
-    y : array-like of shape (n,)
-        True labels.
-    explanation : ndarray, Explanation or explainer
-        Maps, or what makes them; see `fidelity_score`.
-    mask : {"soft", "top"}, default="soft"
-        The map scaled to [0, 1], or its highest ``fraction`` of the pixels.
-    fraction : float, default=None
-        Share of the pixels, in (0, 1], that ``mask="top"`` points at; needed there.
+    estimator, X, y, explanation : see `fidelity_score`
+        A classifier, its images, their true labels, and maps of these or what makes them.
+    mask, fraction : see `perturb_images`
+        What a map points at: as much as its values say, or its highest pixels alone.
     baseline : {"zero", "mean", "blur", "noise", "road"} or callable, default="zero"
         What stands in for the rest; zero is the definition's product of map and image.
-    layer : int or str, default=-1
-        Which map, where there is one a layer; by default the last.
-    batch_size : int, default=32
-        Images perturbed and predicted at a time.
-    random_state : int, RandomState instance or None, default=None
-        Seeds noise and the order of equal values in maps, for each image on its own.
+    layer, batch_size, random_state : see `fidelity_score`
+        Which map of several, images at a time, and what seeds noise and ties.
 
     Returns
     -------
@@ -111,7 +98,7 @@ def increase_in_confidence(
     layer=-1,
     batch_size=32,
     random_state=None,
-):
+) -> float:
     """Measure how often confidence rises in images masked by their explanation.
 
     Higher is better. The share of images with [1]_ ::
@@ -120,27 +107,10 @@ def increase_in_confidence(
 
     Parameters
     ----------
-    estimator : fitted classifier or keras.Model
-        Anything with ``predict_proba`` and ``classes_``; the outputs of a model stand for the
-        classes 0, 1, ...
-    X : array-like of shape (n, height, width[, channels]), or paths
-        The images, as the estimator takes them.
-    y : array-like of shape (n,)
-        True labels.
-    explanation : ndarray, Explanation or explainer
-        Maps, or what makes them; see `fidelity_score`.
-    mask : {"soft", "top"}, default="soft"
-        The map scaled to [0, 1], or its highest ``fraction`` of the pixels.
-    fraction : float, default=None
-        Share of the pixels, in (0, 1], that ``mask="top"`` points at; needed there.
-    baseline : {"zero", "mean", "blur", "noise", "road"} or callable, default="zero"
-        What stands in for the rest; zero is the definition's product of map and image.
-    layer : int or str, default=-1
-        Which map, where there is one a layer; by default the last.
-    batch_size : int, default=32
-        Images perturbed and predicted at a time.
-    random_state : int, RandomState instance or None, default=None
-        Seeds noise and the order of equal values in maps, for each image on its own.
+    estimator, X, y, explanation : see `average_drop`
+        A classifier, its images, their true labels, and maps of these or what makes them.
+    mask, fraction, baseline, layer, batch_size, random_state : see `average_drop`
+        What a map points at, what stands in for the rest, and how that is measured.
 
     Returns
     -------

@@ -35,7 +35,7 @@ def fidelity_score(
     eps=0.01,
     batch_size=32,
     random_state=None,
-):
+) -> float:
     """Measure how much of a classifier's confidence an explanation accounts for.
 
     The mean over images of [1]_ ::
@@ -156,7 +156,7 @@ def fidelity_samples(
     eps=0.01,
     batch_size=32,
     random_state=None,
-):
+) -> pd.DataFrame:
     """Measure the fidelity of an explanation to each image.
 
     Higher is better with ``mode="keep"``, lower with ``mode="remove"``. `fidelity_score` is the
@@ -164,33 +164,12 @@ def fidelity_samples(
 
     Parameters
     ----------
-    estimator : fitted classifier or keras.Model
-        Anything with ``predict_proba`` and ``classes_``; the outputs of a model stand for the
-        classes 0, 1, ...
-    X : array-like of shape (n, height, width[, channels]), or paths
-        The images, as the estimator takes them.
-    y : array-like of shape (n,)
-        True labels.
-    explanation : ndarray, Explanation or explainer
-        Maps, or what makes them; see `fidelity_score`.
-    mode : {"keep", "remove"}, default="keep"
-        Keep what the explanation points at, or remove it.
-    mask : {"soft", "top"}, default="soft"
-        The map scaled to [0, 1], or its highest ``fraction`` of the pixels.
-    fraction : float, default=None
-        Share of the pixels, in (0, 1], that ``mask="top"`` points at; needed there.
-    baseline : {"zero", "mean", "blur", "noise", "road"} or callable, default="blur"
-        What stands in for the rest; see `perturb_images`.
-    layer : int or str, default=-1
-        Which map, where there is one a layer; by default the last.
-    clip : bool, default=False
-        Count no image as more than 1.
-    eps : float, default=0.01
-        Images whose C_orig is below this are skipped.
-    batch_size : int, default=32
-        Images perturbed and predicted at a time.
-    random_state : int, RandomState instance or None, default=None
-        Seeds noise and the order of equal values in maps, for each image on its own.
+    estimator, X, y, explanation : see `fidelity_score`
+        A classifier, its images, their true labels, and maps of these or what makes them.
+    mode, mask, fraction, baseline, layer : see `fidelity_score`
+        What of an image is kept or removed by which map, and what stands in for the rest.
+    clip, eps, batch_size, random_state : see `fidelity_score`
+        How ratios are taken, images at a time, and what seeds noise and ties.
 
     Returns
     -------

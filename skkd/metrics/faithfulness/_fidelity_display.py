@@ -101,10 +101,8 @@ class FidelityDisplay:
         ----------
         report : pandas.DataFrame
             What `fidelity_report` returned.
-        ax : matplotlib.axes.Axes, default=None
-            Axes to draw on. None makes a new figure.
-        bar_kwargs : dict, default=None
-            Arguments of :meth:`matplotlib.axes.Axes.barh`.
+        ax, bar_kwargs : see `plot`
+            Where and how to draw.
 
         Returns
         -------
@@ -119,19 +117,10 @@ class FidelityDisplay:
 
         Parameters
         ----------
-        estimator : fitted classifier or keras.Model
-            Anything with ``predict_proba`` and ``classes_``; the outputs of a model stand for the
-            classes 0, 1, ...
-        X : array-like of shape (n, height, width[, channels]), or paths
-            The images, as the estimator takes them.
-        y : array-like of shape (n,)
-            True labels.
-        explainers : mapping of str to explanation, or list of explainers
-            Explainers, maps or Explanations by name; see `fidelity_report`.
-        ax : matplotlib.axes.Axes, default=None
-            Axes to draw on. None makes a new figure.
-        bar_kwargs : dict, default=None
-            Arguments of :meth:`matplotlib.axes.Axes.barh`.
+        estimator, X, y, explainers : see `fidelity_report`
+            A classifier, its images, their true labels, and explanations by name.
+        ax, bar_kwargs : see `plot`
+            Where and how to draw.
         **params : dict
             Further parameters of `fidelity_report`.
 

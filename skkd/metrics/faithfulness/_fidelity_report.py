@@ -27,7 +27,7 @@ def fidelity_report(
     batch_size=32,
     random_state=None,
     verbose=0,
-):
+) -> pd.DataFrame:
     """Tabulate the fidelity of several explainers for each class, with controls.
 
     The paper's Table 3 [1]_, and below it what tells whether its figures mean anything: a random
@@ -41,37 +41,18 @@ def fidelity_report(
 
     Parameters
     ----------
-    estimator : fitted classifier or keras.Model
-        Anything with ``predict_proba`` and ``classes_``; the outputs of a model stand for the
-        classes 0, 1, ...
-    X : array-like of shape (n, height, width[, channels]), or paths
-        The images, as the estimator takes them.
-    y : array-like of shape (n,)
-        True labels.
+    estimator, X, y : see `fidelity_score`
+        A classifier, its images and their true labels.
     explainers : mapping of str to explanation, or list of explainers
         Explainers, maps or Explanations by name. Those in a list are named after their class,
         numbered where one occurs more than once.
     classes : array-like, default=None
         The classes to report, such as the diseases: perturbation hardly moves a normal class.
         Images of others are left out. None means all in ``y``.
-    mode : {"keep", "remove"}, default="keep"
-        Keep what the explanation points at, or remove it.
-    mask : {"soft", "top"}, default="soft"
-        The map scaled to [0, 1], or its highest ``fraction`` of the pixels.
-    fraction : float, default=None
-        Share of the pixels, in (0, 1], that ``mask="top"`` points at; needed there.
-    baseline : {"zero", "mean", "blur", "noise", "road"} or callable, default="blur"
-        What stands in for the rest; see `perturb_images`.
-    layer : int or str, default=-1
-        Which map, where there is one a layer; by default the last.
-    clip : bool, default=False
-        Count no image as more than 1.
-    eps : float, default=0.01
-        Images whose C_orig is below this are skipped.
-    batch_size : int, default=32
-        Images perturbed and predicted at a time.
-    random_state : int, RandomState instance or None, default=None
-        Seeds noise and the order of equal values in maps, for each image on its own.
+    mode, mask, fraction, baseline, layer : see `fidelity_score`
+        What of an image is kept or removed by which map, and what stands in for the rest.
+    clip, eps, batch_size, random_state : see `fidelity_score`
+        How ratios are taken, images at a time, and what seeds noise and ties.
     verbose : {0, 1}, default=0
         1 shows a progress bar.
 

@@ -1,11 +1,12 @@
 """Fidelity as a scikit-learn scorer."""
 
 import inspect
+from collections.abc import Callable
 
 from skkd.metrics.faithfulness._fidelity import fidelity_score
 
 
-def make_fidelity_scorer(explainer_class, *, explainer_params=None, **params):
+def make_fidelity_scorer(explainer_class, *, explainer_params=None, **params) -> Callable:
     """Make a scorer of how faithfully an explainer explains a classifier.
 
     Higher is better; a scorer with ``mode="remove"``, where lower fidelity is better, therefore

@@ -8,7 +8,7 @@ from scipy import ndimage
 from skkd.metrics.faithfulness._maps import one_map
 
 
-def pointing_game(explanation, masks, *, layer=-1, tolerance=0):
+def pointing_game(explanation, masks, *, layer=-1, tolerance=0) -> float:
     """Measure how often the highest value of a map lies on what matters.
 
     Higher is better. The share of images whose maximum hits the mask [1]_; where several pixels
@@ -59,7 +59,7 @@ def pointing_game(explanation, masks, *, layer=-1, tolerance=0):
     return float(np.mean(hits))
 
 
-def saliency_iou(explanation, masks, *, fraction=None, layer=-1):
+def saliency_iou(explanation, masks, *, fraction=None, layer=-1) -> float:
     """Measure how well the highest part of a map covers what matters.
 
     Higher is better. The mean over images of the intersection over union ::

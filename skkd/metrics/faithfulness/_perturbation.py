@@ -38,7 +38,7 @@ def perturb_images(
     baseline="blur",
     layer=-1,
     random_state=None,
-):
+) -> np.ndarray:
     """Change images as an explanation says: ``m * x + (1 - m) * baseline(x)``.
 
     The mask ``m`` is the share of each pixel that stays. This is what the fidelity measures show

@@ -28,7 +28,7 @@ def deletion_curve(
     layer=-1,
     batch_size=32,
     random_state=None,
-):
+) -> Bunch:
     """Follow the confidence while pixels are replaced, the most important ones first.
 
     An explanation that points at what the classifier decides by makes the confidence in the true
@@ -36,25 +36,14 @@ def deletion_curve(
 
     Parameters
     ----------
-    estimator : fitted classifier or keras.Model
-        Anything with ``predict_proba`` and ``classes_``; the outputs of a model stand for the
-        classes 0, 1, ...
-    X : array-like of shape (n, height, width[, channels]), or paths
-        The images, as the estimator takes them.
-    y : array-like of shape (n,)
-        True labels.
-    explanation : ndarray, Explanation or explainer
-        Maps, or what makes them; see `fidelity_score`.
+    estimator, X, y, explanation : see `fidelity_score`
+        A classifier, its images, their true labels, and maps of these or what makes them.
     n_steps : int, default=20
         Steps of equally many pixels from the whole image to none of it.
     baseline : {"zero", "mean", "blur", "noise", "road"} or callable, default="mean"
         What stands in for a pixel; see `perturb_images`.
-    layer : int or str, default=-1
-        Which map, where there is one a layer.
-    batch_size : int, default=32
-        Images changed and predicted at a time.
-    random_state : int, RandomState instance or None, default=None
-        Seeds noise and the order of equal values in maps, for each image on its own.
+    layer, batch_size, random_state : see `fidelity_score`
+        Which map of several, images at a time, and what seeds noise and ties.
 
     Returns
     -------
@@ -114,7 +103,7 @@ def insertion_curve(
     layer=-1,
     batch_size=32,
     random_state=None,
-):
+) -> Bunch:
     """Follow the confidence while pixels are put into a baseline, the most important ones first.
 
     An explanation that points at what the classifier decides by makes the confidence in the true
@@ -122,25 +111,14 @@ def insertion_curve(
 
     Parameters
     ----------
-    estimator : fitted classifier or keras.Model
-        Anything with ``predict_proba`` and ``classes_``; the outputs of a model stand for the
-        classes 0, 1, ...
-    X : array-like of shape (n, height, width[, channels]), or paths
-        The images, as the estimator takes them.
-    y : array-like of shape (n,)
-        True labels.
-    explanation : ndarray, Explanation or explainer
-        Maps, or what makes them; see `fidelity_score`.
+    estimator, X, y, explanation : see `fidelity_score`
+        A classifier, its images, their true labels, and maps of these or what makes them.
     n_steps : int, default=20
         Steps of equally many pixels from none of the image to the whole.
     baseline : {"zero", "mean", "blur", "noise", "road"} or callable, default="blur"
         What the pixels are put into; see `perturb_images`.
-    layer : int or str, default=-1
-        Which map, where there is one a layer; by default the last.
-    batch_size : int, default=32
-        Images changed and predicted at a time.
-    random_state : int, RandomState instance or None, default=None
-        Seeds noise and the order of equal values in maps, for each image on its own.
+    layer, batch_size, random_state : see `fidelity_score`
+        Which map of several, images at a time, and what seeds noise and ties.
 
     Returns
     -------

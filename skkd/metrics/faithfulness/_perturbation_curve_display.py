@@ -106,10 +106,8 @@ class PerturbationCurveDisplay:
             By name, what `deletion_curve` or `insertion_curve` returned.
         kind : {"deletion", "insertion"}
             Which of them.
-        ax : matplotlib.axes.Axes, default=None
-            Axes to draw on. None makes a new figure.
-        curve_kwargs : dict, default=None
-            Arguments of :meth:`matplotlib.axes.Axes.plot` for all lines.
+        ax, curve_kwargs : see `plot`
+            Where and how to draw.
 
         Returns
         -------
@@ -127,21 +125,12 @@ class PerturbationCurveDisplay:
 
         Parameters
         ----------
-        estimator : fitted classifier or keras.Model
-            Anything with ``predict_proba`` and ``classes_``; the outputs of a model stand for the
-            classes 0, 1, ...
-        X : array-like of shape (n, height, width[, channels]), or paths
-            The images, as the estimator takes them.
-        y : array-like of shape (n,)
-            True labels.
-        explainers : mapping of str to explanation, or list of explainers
-            Explainers, maps or Explanations by name; see `fidelity_report`.
+        estimator, X, y, explainers : see `fidelity_report`
+            A classifier, its images, their true labels, and explanations by name.
         kind : {"deletion", "insertion"}
             Which curves.
-        ax : matplotlib.axes.Axes, default=None
-            Axes to draw on. None makes a new figure.
-        curve_kwargs : dict, default=None
-            Arguments of :meth:`matplotlib.axes.Axes.plot` for all lines.
+        ax, curve_kwargs : see `plot`
+            Where and how to draw.
         **params : dict
             Further parameters of `deletion_curve` or `insertion_curve`.
 

@@ -26,7 +26,7 @@ def randomization_check(
     batch_size=32,
     random_state=None,
     verbose=0,
-):
+) -> pd.DataFrame:
     """Compare explanations of a network with those of ever more random copies of it.
 
     Lower is better, and should fall from row to row: an explanation that stays similar when the

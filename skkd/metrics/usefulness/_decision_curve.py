@@ -17,7 +17,7 @@ from skkd.metrics._predictions import (
 
 def net_benefit(
     y_true, y_proba, thresholds, *, pos_label=None, prevalence=None, standardized=False
-):
+) -> float | np.ndarray:
     """Compute the net benefit of treating the rows whose probability reaches a threshold.
 
     The threshold probability `t` is the risk at which treating and not treating are worth the
@@ -103,7 +103,7 @@ def decision_curve(
     pos_label=None,
     prevalence=None,
     standardized=False,
-):
+) -> pd.DataFrame:
     """Compare the net benefit of a model with treating all and treating none, for each class.
 
     With two classes there is one curve, that of `pos_label`. With more, each class is set

@@ -203,18 +203,12 @@ class DecisionCurveDisplay:
             Threshold probabilities, in (0, 1). None means 0.01, 0.02, ..., 0.99.
         pos_label : int, float, bool or str, default=None
             For two classes, the class to treat. None means ``estimator.classes_[1]``.
-        prevalence : float or mapping of label to float, default=None
-            Share of the classes in the population (see :func:`decision_curve`).
-        standardized : bool, default=False
-            Divide each net benefit by the prevalence of its class.
+        prevalence, standardized : see `decision_curve`
+            Shares of the classes in the population, and whether to divide by them.
         name : str, default=None
             Name of the model in the legend. None means the name of its class.
-        ax : matplotlib.axes.Axes, default=None
-            Axes to draw on. None makes a new figure.
-        ref_lines : bool, default=True
-            Draw the treat-all and treat-none lines.
-        curve_kwargs : dict or list of dict, default=None
-            Arguments of :meth:`matplotlib.axes.Axes.plot` for the model's lines.
+        ax, ref_lines, curve_kwargs : see `plot`
+            Where and how to draw.
 
         Returns
         -------
@@ -264,30 +258,14 @@ class DecisionCurveDisplay:
 
         Parameters
         ----------
-        y_true : array-like of shape (n_samples,)
-            True labels.
-        y_proba : array-like of shape (n_samples,) or (n_samples, n_classes)
-            Predicted probabilities: one column a class, or, for two classes, that of
-            `pos_label` alone.
-        thresholds : array-like of shape (n_thresholds,), default=None
-            Threshold probabilities, in (0, 1). None means 0.01, 0.02, ..., 0.99.
-        labels : array-like of shape (n_classes,), default=None
-            Classes in the order of the columns of `y_proba`. None means the sorted labels of
-            `y_true`.
-        pos_label : int, float, bool or str, default=None
-            For two classes, the class to treat; needed unless labels are in {0, 1} or {-1, 1}.
-        prevalence : float or mapping of label to float, default=None
-            Share of the classes in the population (see :func:`decision_curve`).
-        standardized : bool, default=False
-            Divide each net benefit by the prevalence of its class.
+        y_true, y_proba, thresholds, labels, pos_label : see `decision_curve`
+            Labels, probabilities of them, where to compare, and which class is treated.
+        prevalence, standardized : see `decision_curve`
+            Shares of the classes in the population, and whether to divide by them.
         name : str, default=None
             Name of the model in the legend.
-        ax : matplotlib.axes.Axes, default=None
-            Axes to draw on. None makes a new figure.
-        ref_lines : bool, default=True
-            Draw the treat-all and treat-none lines.
-        curve_kwargs : dict or list of dict, default=None
-            Arguments of :meth:`matplotlib.axes.Axes.plot` for the model's lines.
+        ax, ref_lines, curve_kwargs : see `plot`
+            Where and how to draw.
 
         Returns
         -------

@@ -64,10 +64,8 @@ class DistillationGridDisplay:
             Where other parameters were searched too, each pair shows its best candidate.
         score : str, default=None
             Which of several scorers; None takes the one the search refits by.
-        ax : matplotlib.axes.Axes, default=None
-            Where to draw; None makes a new figure.
-        cmap : str or matplotlib.colors.Colormap, default="viridis"
-            Colors from the lowest to the highest score.
+        ax, cmap : see `plot`
+            Where and how to draw.
 
         Returns
         -------

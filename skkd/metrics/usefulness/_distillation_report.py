@@ -10,7 +10,7 @@ from skkd.metrics.usefulness._summary import classification_summary
 _COLUMNS = {"neg_log_loss": ("log_loss", -1), "f1_macro": ("macro_f1", 1), "score": ("score", 1)}
 
 
-def distillation_report(search, X=None, y=None):
+def distillation_report(search, X=None, y=None) -> pd.DataFrame:
     """Tabulate a teacher and the students of a search, as the paper's Table 2 does.
 
     Parameters

@@ -10,7 +10,7 @@ from skkd.metrics._names import name_by_class
 from skkd.metrics._predictions import check_columns, check_labels, check_probabilities, label_codes
 
 
-def classification_summary(estimators, X, y):
+def classification_summary(estimators, X, y) -> pd.DataFrame:
     """Tabulate accuracy, log loss, macro F1 and ROC AUC of fitted classifiers.
 
     All four figures come from a single call of `predict_proba` of each estimator: a prediction
