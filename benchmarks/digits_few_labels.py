@@ -90,9 +90,8 @@ def main():
             X_pool, y_pool, train_size=100, stratify=y_pool, random_state=seed
         )
         for name, params in OURS.items():
-            student = KDClassifier(
-                teacher.model_, student=STUDENT, epochs=args.epochs, random_state=seed, **params
-            ).fit(X_few, y_few)
+            student = NetworkClassifier(STUDENT, epochs=args.epochs, random_state=seed)
+            student = KDClassifier(teacher.model_, student, **params).fit(X_few, y_few)
             scores[name].append(student.score(X_test, y_test))
         for name, options in THEIRS.items():
             student = distil_with_keras(with_logits, options, X_few, y_few, seed, args.epochs)

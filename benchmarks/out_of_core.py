@@ -56,7 +56,7 @@ def memory(folder, n_images, image_size, cache, explained_at_once):
 
     paths, y = list_files(folder, n_images)
     loaded = peak()
-    student = make_student(image_size, epochs=1, cache=cache).fit(paths, y)
+    student = make_student(image_size, epochs=1, image_cache=cache).fit(paths, y)
     trained = peak()
     explainer = FeatureMapExplainer(student).fit()
     for start in range(0, n_images, explained_at_once):
@@ -84,11 +84,12 @@ def speed(folder, n_images, image_size, cache, epochs, repeats):
 
     paths, y = list_files(folder, n_images)
     images = ImagePaths(paths, image_size=(image_size, image_size), color_mode="rgb")[:]
+    student = make_student(image_size, epochs=epochs, callbacks=[Times()], image_cache=cache)
     seconds, medians = [], []
     for _ in range(repeats):
         pair = []
         for X in (images, paths):
-            make_student(image_size, epochs=epochs, callbacks=[Times()], cache=cache).fit(X, y)
+            student.fit(X, y)
             pair.append(float(np.median(seconds[1:])))
         medians.append(pair)
     array, files = np.median(medians, axis=0)

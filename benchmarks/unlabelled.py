@@ -9,9 +9,10 @@ import argparse
 import keras
 import numpy as np
 import pandas as pd
+from sklearn.base import clone
 from sklearn.model_selection import train_test_split
 
-from skkd import FiveBlockCNN, KDClassifier
+from skkd import FiveBlockCNN, KDClassifier, NetworkClassifier
 from skkd.datasets import fetch_brain_tumor
 
 
@@ -41,17 +42,14 @@ def main():
         unlabeled, test = train_test_split(
             others, train_size=3000, stratify=y[others], random_state=seed
         )
-        common = {"student": FiveBlockCNN(), "random_state": seed}
+        student = NetworkClassifier(FiveBlockCNN(), epochs=args.epochs, random_state=seed)
         # As many gradient steps for each: an epoch with unlabeled images is 11 times as long.
-        steps_alike = args.epochs * 11
+        longer = clone(student).set_params(epochs=args.epochs * 11)
         fits = {
-            "labels alone": (KDClassifier(epochs=steps_alike, **common), {}),
-            "labels and teacher": (
-                KDClassifier(teacher, alpha=0.1, epochs=steps_alike, **common),
-                {},
-            ),
+            "labels alone": (clone(longer), {}),
+            "labels and teacher": (KDClassifier(teacher, longer, alpha=0.1), {}),
             "labels, teacher, unlabeled": (
-                KDClassifier(teacher, alpha=0.1, epochs=args.epochs, **common),
+                KDClassifier(teacher, student, alpha=0.1),
                 {"X_unlabeled": X[unlabeled]},
             ),
         }

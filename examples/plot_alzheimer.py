@@ -66,26 +66,25 @@ print(counts.loc[order].to_string())
 #
 # The students with 160 images pass over them more often, for as many steps as the one with 800.
 
+from sklearn.base import clone
+
 from skkd import FiveBlockCNN, KDClassifier, NetworkClassifier, classification_summary
 
 teacher = NetworkClassifier(
     FiveBlockCNN(filters=(16, 32, 64, 128)), epochs=14, class_weight="balanced", random_state=0
 ).fit(X_teacher, y_teacher)
-common = {
-    "student": FiveBlockCNN(filters=(8, 16, 32, 32), dense=(32,), dropout=0.1),
-    "alpha": 0.3,
-    "temperature": 3,
-    "random_state": 0,
-}
+small = NetworkClassifier(
+    FiveBlockCNN(filters=(8, 16, 32, 32), dense=(32,), dropout=0.1), epochs=70, random_state=0
+)
+balanced = clone(small).set_params(class_weight="balanced")
+taught = KDClassifier(
+    teacher.model_, clone(balanced).set_params(epochs=14), alpha=0.3, temperature=3
+)
 models = {
     "teacher": teacher,
-    "labels, classes as they come": KDClassifier(**common, epochs=70).fit(X_labeled, y_labeled),
-    "labels, balanced": KDClassifier(**common, class_weight="balanced", epochs=70).fit(
-        X_labeled, y_labeled
-    ),
-    "with unlabeled": KDClassifier(
-        teacher.model_, **common, class_weight="balanced", epochs=14
-    ).fit(X_labeled, y_labeled, X_unlabeled=X_unlabeled),
+    "labels, classes as they come": small.fit(X_labeled, y_labeled),
+    "labels, balanced": balanced.fit(X_labeled, y_labeled),
+    "with unlabeled": taught.fit(X_labeled, y_labeled, X_unlabeled=X_unlabeled),
 }
 student = models["with unlabeled"]
 print(classification_summary(models, X_test, y_test).round(3).to_string())

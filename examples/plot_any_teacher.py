@@ -65,7 +65,7 @@ import keras
 import numpy as np
 import pandas as pd
 
-from skkd import FiveBlockCNN, KDClassifier
+from skkd import FiveBlockCNN, KDClassifier, NetworkClassifier
 
 lessons = {
     "labels alone": {"teacher": None},
@@ -81,14 +81,15 @@ for name, lesson in lessons.items():
     for seed in range(3):
         # Frees the memory of the students before.
         keras.utils.clear_session()
-        student = KDClassifier(
-            **{"alpha": 0.3, "temperature": 3, **lesson},
-            student=FiveBlockCNN(filters=(8, 16), dense=(32,), dropout=0.1),
+        small = NetworkClassifier(
+            FiveBlockCNN(filters=(8, 16), dense=(32,), dropout=0.1),
             # As many steps with 100 images as with 700.
             epochs=66 if unlabeled is None else 10,
             learning_rate=2e-3,
             random_state=seed,
-        ).fit(X_labeled, y_labeled, X_unlabeled=unlabeled)
+        )
+        student = KDClassifier(student=small, **{"alpha": 0.3, "temperature": 3, **lesson})
+        student.fit(X_labeled, y_labeled, X_unlabeled=unlabeled)
         row = {"taught by": name, "student": student.score(X_test, y_test)}
         if student.teacher is not None:
             taught = student.classes_[student.teacher_predict_proba(X_test).argmax(axis=1)]

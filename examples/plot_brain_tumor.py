@@ -105,7 +105,7 @@ student = KDClassifier(
     temperature=5,
 ).fit(X_train, y_train)
 
-networks = {"teacher": teacher.model_, "student": student.student_}
+networks = {"teacher": teacher.model_, "student": student.model_}
 table = classification_summary({"teacher": teacher, "student": student}, X_test, y_test)
 table["weights"] = [network.count_params() for network in networks.values()]
 table["Mflop"] = [count_flops(network) / 1e6 for network in networks.values()]

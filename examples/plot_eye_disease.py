@@ -107,7 +107,8 @@ student = KDClassifier(
     alpha=0.4,
     temperature=4,
 ).fit(X_train, y_train)
-without_views = clone(student).set_params(augmentation=None, n_views=None).fit(X_train, y_train)
+without_views = clone(student).set_params(student__augmentation=None, student__n_views=None)
+without_views.fit(X_train, y_train)
 
 models = {"teacher": teacher, "student": student, "student without views": without_views}
 print(classification_summary(models, X_test, y_test).round(3).to_string())

@@ -42,13 +42,15 @@ print(f"student: {weights[1]} weights")
 # the others apart, "dist" compares correlations. Their temperatures and alphas are plausible ones;
 # none is tuned here.
 #
-# ``hints`` pairs a layer of the teacher with one of the student. "mse" asks for the same features,
-# which takes a learned 1x1 convolution from the student's 8 channels to the teacher's 32; it is
-# gone after training. "attention" asks only for the same map of where features are strong. With
-# ``alpha=1`` no logits are compared and features alone are added to the labels.
+# `~skkd.Hints`, or a bare dict, pair a layer of the teacher with one of the student. "mse" asks for
+# the same features, which takes a learned 1x1 convolution from the student's 8 channels to the
+# teacher's 32; it is gone after training. "attention" asks only for the same map of where features
+# are strong. With ``alpha=1`` no logits are compared and features alone are added to the labels.
 #
 # A teacher can also be asked about images without labels: the last two methods do, with as many
 # passes over more images, in larger batches. "dkd" cannot, as it needs the true class.
+
+from skkd import Hints, KDClassifier
 
 hints = {"block2_conv": "block2_conv"}
 soft = {"alpha": 0.1, "temperature": 4}
@@ -59,12 +61,7 @@ methods = {
     "logits: dkd": {"soft_loss": "dkd", "alpha": 0.5, "temperature": 2},
     "logits: dist": {"soft_loss": "dist", "alpha": 0.1, "temperature": 1},
     "features: mse": {"alpha": 1.0, "hints": hints},
-    "features: attention": {
-        "alpha": 1.0,
-        "hints": hints,
-        "hint_loss": "attention",
-        "hint_weight": 10,
-    },
+    "features: attention": {"alpha": 1.0, "hints": Hints(hints, weight=10, loss="attention")},
     "logits: kl, + unlabeled": soft,
     "kl and mse, + unlabeled": {**soft, "hints": hints},
 }
@@ -76,21 +73,20 @@ methods = {
 # they can be compared seed by seed too: "better" counts the seeds in which a method beats the
 # labels alone.
 
-from skkd import KDClassifier
-
 scores = {}
 for name, parameters in methods.items():
     more = "unlabeled" in name
     scores[name] = []
     for seed in range(3):
-        classifier = KDClassifier(
-            **{"teacher": teacher.model_, **parameters},
-            student=student,
+        small = NetworkClassifier(
+            student,
             learning_rate=5e-3,
             batch_size=50 if more else 20,
             epochs=20,
             random_state=seed,
-        ).fit(X_labeled, y_labeled, X_unlabeled=X_unlabeled if more else None)
+        )
+        classifier = KDClassifier(**{"teacher": teacher.model_, "student": small, **parameters})
+        classifier.fit(X_labeled, y_labeled, X_unlabeled=X_unlabeled if more else None)
         scores[name].append(classifier.score(X_test, y_test))
 scores = pd.DataFrame(scores).T
 

@@ -44,16 +44,17 @@ print(f"{kind} slices: {len(X_teacher)} for the teacher, {len(X_search)}, {len(X
 # %%
 # A teacher that counts
 # ---------------------
-# A function from images to logits can be a teacher. This one counts the images it is asked about.
+# A function from images to logits can be a teacher; `~skkd.Teacher` adds which classes they are of.
+# This one counts the images it is asked about.
 
-from skkd import FiveBlockCNN, KDClassifier, NetworkClassifier
+from skkd import FiveBlockCNN, KDClassifier, NetworkClassifier, Teacher
 
 network = NetworkClassifier(FiveBlockCNN(filters=(16, 32, 64)), epochs=12, random_state=0)
 network.fit(X_teacher, y_teacher)
 asked = []
 
 
-def teacher(images):
+def ask(images):
     """Count the images and return their logits."""
     asked.append(len(images))
     return network.decision_function(images)
@@ -73,11 +74,10 @@ from sklearn.model_selection import GridSearchCV, StratifiedKFold
 from skkd import FeatureMapExplainer, make_fidelity_scorer
 
 student = KDClassifier(
-    teacher,
+    Teacher(ask, classes=network.classes_),
     NetworkClassifier(
         FiveBlockCNN(filters=(8, 16, 32), dense=(32,), dropout=0.1), epochs=8, random_state=0
     ),
-    teacher_classes=network.classes_,
 )
 search = GridSearchCV(
     student,

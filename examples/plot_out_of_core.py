@@ -47,27 +47,29 @@ paths_train, paths_test, y_train, y_test = train_test_split(
 # %%
 # Learning from paths
 # -------------------
-# ``image_size`` and ``color_mode`` say how files are read, wherever their images are wanted. The
-# teacher is trained from paths and saved; a `~skkd.KDClassifier` takes the path of a saved model
-# too, and ``memory`` names a folder where it keeps what the teacher said of each image, by the
-# image's content, for later fits.
+# ``image_size`` and ``color_mode`` say how files are read, wherever their images are wanted; those
+# of a student hold for what its teacher is shown too. The teacher is trained from paths and saved; a
+# `~skkd.KDClassifier` takes the path of a saved model too, and ``memory`` names a folder where it
+# keeps what the teacher said of each image, by the image's content, for later fits.
 
 from skkd import FiveBlockCNN, KDClassifier, NetworkClassifier
 
 reading = {"image_size": (64, 64), "color_mode": "rgb"}
 teacher = NetworkClassifier(
-    FiveBlockCNN(filters=(16, 32, 64)), epochs=8, random_state=0, cache="memory", **reading
+    FiveBlockCNN(filters=(16, 32, 64)), epochs=8, random_state=0, image_cache="memory", **reading
 ).fit(paths_train, y_train)
 teacher.model_.save(root.parent / "teacher.keras")
 
 student = KDClassifier(
     root.parent / "teacher.keras",
-    student=FiveBlockCNN(filters=(8, 16, 32), dense=(32,), dropout=0.1),
+    NetworkClassifier(
+        FiveBlockCNN(filters=(8, 16, 32), dense=(32,), dropout=0.1),
+        epochs=6,
+        random_state=0,
+        **reading,
+    ),
     alpha=0.4,
     memory=root.parent / "teacher says",
-    epochs=6,
-    random_state=0,
-    **reading,
 ).fit(paths_train, y_train)
 print(f"teacher {teacher.score(paths_test, y_test):.3f}")
 print(f"student {student.score(paths_test, y_test):.3f}")
@@ -76,8 +78,8 @@ print(f"student {student.score(paths_test, y_test):.3f}")
 # Four ways to the same weights
 # -----------------------------
 # That student decoded every file in every epoch, which needs the least memory and the most time.
-# ``cache="memory"`` decodes once and keeps 8-bit images, a fraction of what floats would take;
-# ``cache`` may also be a folder, where they are kept in one file. An array is what fits into memory
+# ``image_cache="memory"`` decodes once and keeps 8-bit images, a fraction of what floats would
+# take; it may also be a folder, where they are kept in one file. An array is what fits into memory
 # anyway, and a memory map of one, `numpy.memmap`, is read from disk where it is needed.
 #
 # With the same seed all four are trained on the same values in the same order, and end with the
@@ -92,14 +94,15 @@ array = load_image_folder(root, verbose=False, **reading).data[rows]
 np.save(root.parent / "images.npy", array)
 mapped = np.load(root.parent / "images.npy", mmap_mode="r")
 
+decoded_once = clone(student).set_params(student__image_cache="memory")
 others = {
-    'paths, cache="memory"': clone(student).set_params(cache="memory").fit(paths_train, y_train),
+    'paths, image_cache="memory"': decoded_once.fit(paths_train, y_train),
     "array": clone(student).fit(array, y_train),
     type(mapped).__name__: clone(student).fit(mapped, y_train),
 }
-weights = student.student_.get_weights()
+weights = student.model_.get_weights()
 for name, other in others.items():
-    pairs = zip(weights, other.student_.get_weights(), strict=True)
+    pairs = zip(weights, other.model_.get_weights(), strict=True)
     print(f"{name}: equal weights {all(np.array_equal(a, b) for a, b in pairs)}")
 
 # %%

@@ -220,7 +220,7 @@ def _distil(args, train, validation, test):
     n_students = len(args.alpha) * len(args.temperature)
     print(f"training {n_students} students, then the best once more on all but the test images")
     search = GridSearchCV(
-        KDClassifier(teacher, student=student, **common),
+        KDClassifier(teacher, NetworkClassifier(student, **common)),
         grid,
         scoring=["accuracy", "neg_log_loss", "f1_macro"],
         refit="accuracy",
@@ -251,7 +251,7 @@ def _write(folder, table, explanation, best):
     import matplotlib as mpl
 
     table.to_csv(folder / "table.csv", index=False)
-    best.student_.save(folder / "student.keras")
+    best.model_.save(folder / "student.keras")
     with mpl.rc_context({"backend": "agg"}):
         import matplotlib.pyplot as plt
 

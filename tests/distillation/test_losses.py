@@ -23,7 +23,10 @@ def weights(rng):
 
 def value(name, teacher, student, temperature=4.0, weights=None):
     weights = np.ones(len(teacher), "float32") if weights is None else weights
-    loss = SOFT_LOSSES[name](LABELS, teacher, student, temperature, weights)
+    one_hot, teacher, student, weights = map(
+        ops.convert_to_tensor, (LABELS, teacher, student, weights)
+    )
+    loss = SOFT_LOSSES[name](one_hot, teacher, student, temperature, weights)
     return ops.convert_to_numpy(loss)
 
 
