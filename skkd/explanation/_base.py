@@ -15,6 +15,7 @@ from skkd._backend import traced
 from skkd.explanation._class_score import explained_class
 from skkd.explanation._explanation import Explanation
 from skkd.images import as_images
+from skkd.images._finite import check_finite_images
 from skkd.models._batches import Batches
 from skkd.models._estimators import find_classifier
 
@@ -237,6 +238,7 @@ class BaseExplainer(TransformerMixin, BaseEstimator, metaclass=ABCMeta):
         for number in self._progress(numbers, "batch") if progress else numbers:
             (batch,) = batches[number]
             rows = slice(number * size, number * size + len(batch))
+            check_finite_images(batch, range(rows.start, rows.stop))
             missing = size - len(batch)
             results = function(_pad(as_float(batch), missing), _pad(targets[rows], missing))
             if arrays is None:
@@ -251,6 +253,10 @@ class BaseExplainer(TransformerMixin, BaseEstimator, metaclass=ABCMeta):
     def _target_indices(self, y, n_images):
         """Return the class asked for as its index for every image, -1 for the predicted one."""
         name, target = "target", self.target
+        if target is None:
+            raise ValueError(
+                "target must be 'predicted', 'true', a class label or one for each image; got None"
+            )
         if isinstance(target, str) and target == "predicted":
             return np.full(n_images, -1, np.int32)
         if isinstance(target, str) and target == "true":
@@ -267,15 +273,13 @@ class BaseExplainer(TransformerMixin, BaseEstimator, metaclass=ABCMeta):
                 f"target must be one label or {n_images} of them, one an image; got shape "
                 f"{labels.shape}"
             )
-        order = np.argsort(self.classes_)
-        positions = np.searchsorted(self.classes_, labels, sorter=order).clip(max=len(order) - 1)
-        indices = order[positions]
-        if unknown := labels[self.classes_[indices] != labels].tolist():
+        positions = {label: number for number, label in enumerate(self.classes_.tolist())}
+        if unknown := [label for label in labels.tolist() if label not in positions]:
             raise ValueError(
                 f"{name} holds {unknown[0]!r}, which is not a class of the model; its "
-                f"classes are {self.classes_.tolist()}"
+                f"classes are {list(positions)}"
             )
-        return indices.astype(np.int32)
+        return np.array([positions[label] for label in labels.tolist()], dtype=np.int32)
 
     def _check_images(self, X):
         check_is_fitted(self)

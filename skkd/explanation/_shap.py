@@ -16,6 +16,7 @@ from skkd.explanation._expected_gradients import (
     sample_points,
 )
 from skkd.explanation._shap_package import DeepValues, PartitionValues
+from skkd.images._finite import check_finite_images
 from skkd.models._graph import flatten_graph
 
 
@@ -160,7 +161,8 @@ class SHAPExplainer(BaseExplainer):
             images = self._check_images(X)
             n_kept = min(self.background, len(images))
             rows = np.sort(rng.choice(len(images), n_kept, replace=False))
-        self.background_ = as_float(np.asarray(images[rows]))
+        background = check_finite_images(np.asarray(images[rows]), rows, "background")
+        self.background_ = as_float(background)
         self._seed = rng.randint(2**31 - 1)
         if self.method == "deep":
             self._attribution(self.background_.shape[1:])

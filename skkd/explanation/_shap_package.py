@@ -1,10 +1,14 @@
 """What the shap package computes for us, without what it leaves behind."""
 
 import contextlib
+import threading
 import warnings
 
 import keras
 import numpy as np
+
+# shap's explainers keep what they are computing in themselves, and change what is global.
+_ONE_AT_A_TIME = threading.Lock()
 
 
 @contextlib.contextmanager
@@ -70,7 +74,7 @@ class PartitionValues:
 
     def __call__(self, image, target):
         """Return values of the image's shape for the class of an index."""
-        with nothing_left_behind():
+        with _ONE_AT_A_TIME, nothing_left_behind():
             explanation = self.explainer(
                 image[None],
                 max_evals=self.max_evals,
@@ -141,7 +145,8 @@ class DeepValues:
         while waiting:
             operation = waiting.pop(0)
             handler = deep_tf.op_handlers.get(operation.type)
-            if handler is None:
+            # Of a maximum over places shap takes the gradient, which fails half-way.
+            if handler is None or operation.type in ("Max", "Min"):
                 raise ValueError(
                     f"method='deep': {self._layer_of(operation)} computes {operation.type!r}, for "
                     "which shap has no rule; use method='gradient' or 'partition'"
@@ -167,7 +172,7 @@ class DeepValues:
         """Return values of the image's shape for the class of an index."""
         import shap
 
-        with nothing_left_behind():
+        with _ONE_AT_A_TIME, nothing_left_behind():
             if target not in self.explainers:
                 self.explainers[target] = shap.DeepExplainer(self._model(target), self.background)
             values = self.explainers[target].shap_values(image[None], check_additivity=False)

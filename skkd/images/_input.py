@@ -64,6 +64,12 @@ def as_images(X, *, image_size=None, color_mode=None):
             f"channels]); got {n_axes}-D data of type {X.dtype}. Reshape your data, with "
             "X[None] or X.reshape(1, -1) for a single sample"
         )
+    if n_axes == 3 and X.shape[-1] in (1, 3) and min(X.shape[:2]) > 3:
+        raise ValueError(
+            f"X of shape {tuple(X.shape)} may be a single image with {X.shape[-1]} channels, or "
+            f"{X.shape[0]} gray images {X.shape[-1]} pixels wide: pass X[None] for the one, "
+            "X[..., None] for the other"
+        )
     if not isinstance(X, np.ndarray):
         return StoredImages(X)
     return X if n_axes == 4 else X[..., None]

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from skkd.images._finite import check_finite_images
 from skkd.metrics._images import read_images
 from skkd.metrics._predictions import check_columns, check_labels, check_probabilities, label_codes
 
@@ -46,7 +47,7 @@ class TrueClassConfidence:
 
     def read(self, rows):
         """Return some of the images as floats."""
-        images = np.asarray(self.images[rows])
+        images = check_finite_images(np.asarray(self.images[rows]), rows)
         return images.astype(np.result_type(images.dtype, np.float32), copy=False)
 
     def __call__(self, images, rows):

@@ -251,13 +251,14 @@ def measure_fidelity(
         raise ValueError(f"eps must be a number of at least 0; got {eps!r}")
     batches = row_batches(rows, batch_size)
     seed = draw_seed(random_state)
-    parts = {}
+    parts, empty = {}, {}
     for batch in tqdm(batches, desc="fidelity", unit="batch", disable=not verbose):
         images = confidence.read(batch)
         fill = substitute(images, perturbation.baseline, seed, batch)
         original = confidence(images, batch)
         for name, maps in _maps_by_source(readers, batch, images.shape[1:3], seed, controls):
             masks = perturbation.masks(maps, seed, batch)
+            empty[name] = empty.get(name, 0) + int((~maps.any(axis=(1, 2))).sum())
             table = {
                 "class": confidence.y[batch],
                 "c_orig": original,
@@ -265,6 +266,10 @@ def measure_fidelity(
                 "kept": masks.mean(axis=(1, 2)),
             }
             parts.setdefault(name, []).append(pd.DataFrame(table, index=batch))
+    for name in readers:
+        if empty[name]:
+            of_source = f" of {name}" if len(readers) > 1 else ""
+            warn(f"{empty[name]} of {len(rows)} maps{of_source} are empty: they point at nothing")
     measured = {name: pd.concat(tables) for name, tables in parts.items()}
     for table in measured.values():
         ratios = table["c_adv"] / table["c_orig"].where(table["c_orig"] >= eps)

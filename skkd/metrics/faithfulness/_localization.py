@@ -121,6 +121,8 @@ def _with_masks(explanation, masks, layer):
             f"masks must be as many as the explanation's maps; got {len(masks)} masks and "
             f"{len(values)} maps"
         )
+    if masks.dtype.kind == "f" and not np.isfinite(masks).all():
+        raise ValueError("masks must be finite; got NaN or infinity")
     masks = masks.astype(bool)
     rows = np.flatnonzero(masks.any(axis=(1, 2)))
     if not len(rows):

@@ -97,10 +97,11 @@ def one_map(values, image_shape, *, layer=-1, layer_names=None):
 
 
 def unit_maps(maps):
-    """Scale each map to [0, 1]; one that is the same everywhere becomes 0.5."""
+    """Scale each map to [0, 1]; one that is the same everywhere becomes 0.5, of zeros 0."""
     low = maps.min(axis=(1, 2), keepdims=True)
     span = maps.max(axis=(1, 2), keepdims=True) - low
-    return np.where(span > 0, (maps - low) / np.where(span > 0, span, 1), 0.5)
+    constant = np.where(low == 0, 0.0, 0.5)
+    return np.where(span > 0, (maps - low) / np.where(span > 0, span, 1), constant)
 
 
 def _layer_position(layer, n_layers, layer_names):

@@ -58,9 +58,9 @@ def perturb_images(
         Keep what the explanation points at, or remove it.
     mask : {"soft", "top"}, default="soft"
         "soft" is the map scaled to [0, 1], image by image; a map that is the same everywhere
-        points nowhere and becomes 0.5. "top" is 1 on the highest ``fraction`` of the pixels,
-        equal values in random order, and 0 elsewhere. Only "top" changes equally much of the
-        image for every explanation.
+        says nothing and becomes 0.5, but one of zeros points at nothing and stays 0. "top" is 1
+        on the highest ``fraction`` of the pixels, equal values in random order, and 0 elsewhere.
+        Only "top" changes equally much of the image for every explanation.
     fraction : float, default=None
         Share of the pixels, in (0, 1], that ``mask="top"`` points at; needed there.
     baseline : {"zero", "mean", "blur", "noise", "road"} or callable, default="blur"
@@ -133,6 +133,12 @@ class Perturbation:
         if self.mask == "soft":
             masks = unit_maps(maps)
         else:
+            n_pixels = maps[0].size
+            if round(self.fraction * n_pixels) == 0:
+                raise ValueError(
+                    f"fraction={self.fraction!r} of the {n_pixels} pixels of an image is less than "
+                    "one pixel; set a larger one"
+                )
             masks = top_masks(rank_pixels(maps, seed, rows), self.fraction)
         return masks if self.mode == "keep" else 1 - masks
 

@@ -91,10 +91,10 @@ def test_the_blur_has_a_width_of_a_tenth_of_the_shorter_side_in_each_channel():
     image = np.zeros((1, 61, 81, 2))
     image[0, 30, 40, 0] = 1.0
 
-    blurred = perturb_images(image, np.zeros((1, 61, 81)), baseline=lambda x: x, mode="keep")
+    blurred = perturb_images(image, np.ones((1, 61, 81)), baseline=lambda x: x, mode="keep")
     np.testing.assert_array_equal(blurred, image)
     # A flat map keeps a half, so the other half is the blur's.
-    blurred = 2 * perturb_images(image, np.zeros((1, 61, 81)), baseline="blur") - image
+    blurred = 2 * perturb_images(image, np.ones((1, 61, 81)), baseline="blur") - image
 
     across = np.arange(81) - 40
     profile = blurred[0, :, :, 0].sum(axis=0)
@@ -166,7 +166,7 @@ def test_seeded_perturbations_repeat_and_leave_the_input_alone(images, maps, bas
 
 def test_eight_bit_images_become_floats():
     images = np.full((1, 4, 4, 1), 255, np.uint8)
-    after = perturb_images(images, np.zeros((1, 4, 4)), baseline="zero")
+    after = perturb_images(images, np.ones((1, 4, 4)), baseline="zero")
     assert after.dtype == np.float32
     assert np.unique(after).tolist() == [127.5]
 
