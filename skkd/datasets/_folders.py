@@ -42,7 +42,7 @@ def load_image_folder(
     on_error="raise",
     n_jobs=-1,
     verbose=True,
-):
+) -> Bunch:
     """Load images sorted into one folder a class.
 
     `root` holds class folders, or split folders (such as Training and Testing, or train, val and

@@ -23,7 +23,7 @@ _SIDE = 16
 _BATCH = 256
 
 
-def find_duplicates(X, *, method="exact", threshold=8, verbose=True):
+def find_duplicates(X, *, method="exact", threshold=8, verbose=True) -> list:
     """Group the images that are the same, or nearly so.
 
     Parameters
@@ -74,7 +74,7 @@ def find_duplicates(X, *, method="exact", threshold=8, verbose=True):
     return _rows_by_group(_group(_fingerprints(X, method, verbose), threshold))
 
 
-def check_split(train, test, *, method="exact", threshold=8, verbose=True):
+def check_split(train, test, *, method="exact", threshold=8, verbose=True) -> Bunch:
     """Find what leaks from one set of labeled images into another.
 
     Three leaks are looked for: images on both sides of the split; equal images under different

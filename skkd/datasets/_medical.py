@@ -4,6 +4,7 @@ from numbers import Integral
 
 import numpy as np
 from sklearn.model_selection import train_test_split
+from sklearn.utils import Bunch
 
 from skkd._warnings import warn
 from skkd.datasets._folders import flatten, list_splits, read_labeled
@@ -26,7 +27,7 @@ def fetch_brain_tumor(
     return_X_y=False,
     n_jobs=-1,
     verbose=True,
-):
+) -> Bunch | tuple:
     """Load the brain tumor MRI dataset of four classes.
 
     The test images are those of the folder Testing, as published; those of Training are dealt
@@ -118,7 +119,7 @@ def fetch_eye_disease(
     return_X_y=False,
     n_jobs=-1,
     verbose=True,
-):
+) -> Bunch | tuple:
     """Load the eye disease dataset of four classes.
 
     The images are dealt 7:2:1 to "train", "validation" and "test", as in [1]_: stratified by
@@ -210,7 +211,7 @@ def fetch_alzheimer(
     return_X_y=False,
     n_jobs=-1,
     verbose=True,
-):
+) -> Bunch | tuple:
     """Load the Alzheimer MRI dataset of four classes.
 
     The images are dealt 7:2:1 to "train", "validation" and "test", as in [1]_: stratified by

@@ -12,7 +12,7 @@ from skkd.datasets._phantom_eye import FUNDUS_CLASSES, draw_fundus
 
 def make_brain_phantoms(
     n_samples=400, *, image_size=(128, 128), random_state=None, return_masks=False
-):
+) -> tuple:
     """Make brain-like slices with a tumor of one of three kinds, or none.
 
     The pictures resemble coronal, contrast-enhanced T1-weighted magnetic resonance slices. What
@@ -63,7 +63,7 @@ def make_brain_phantoms(
 
 def make_fundus_phantoms(
     n_samples=400, *, image_size=(128, 128), random_state=None, return_masks=False
-):
+) -> tuple:
     """Make photographs of the back of an eye, with one of three diseases or none.
 
     What is no disease is drawn alike for all classes: side, pose, color, disc, macula, vessels,

@@ -2,6 +2,7 @@
 
 from numbers import Real
 from os import PathLike
+from typing import Self
 
 import joblib
 import keras
@@ -205,7 +206,7 @@ class KDClassifier(SharesModels, ImageClassifierMixin, BaseEstimator):
         teacher_logits=None,
         teacher_proba=None,
         X_unlabeled=None,
-    ):
+    ) -> Self:
         """Train the student.
 
         Parameters
@@ -236,7 +237,7 @@ class KDClassifier(SharesModels, ImageClassifierMixin, BaseEstimator):
         given = _check_given(teacher_logits, teacher_proba)
         return self._fit(X, y, sample_weight, again=again, given=given, X_unlabeled=X_unlabeled)
 
-    def partial_fit(self, X, y, classes=None, sample_weight=None):
+    def partial_fit(self, X, y, classes=None, sample_weight=None) -> Self:
         """Train the student for one more epoch.
 
         Parameters
@@ -373,7 +374,7 @@ class KDClassifier(SharesModels, ImageClassifierMixin, BaseEstimator):
     def _logits(self, X):
         return self.student_._logits(X)
 
-    def teacher_predict_proba(self, X):
+    def teacher_predict_proba(self, X) -> np.ndarray:
         """Return the probability of each class according to the teacher.
 
         Parameters
@@ -398,7 +399,7 @@ class KDClassifier(SharesModels, ImageClassifierMixin, BaseEstimator):
             logits = [ask(block, digests) for _, block, digests in blocks]
         return softmax(np.concatenate(logits).astype(np.float64), axis=1)
 
-    def agreement_score(self, X):
+    def agreement_score(self, X) -> float:
         """Return how often student and teacher predict the same class.
 
         Parameters

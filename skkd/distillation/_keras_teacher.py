@@ -13,7 +13,7 @@ from skkd.models._graph import open_model
 from skkd.models._head import find_head
 
 
-def load_teacher(path):
+def load_teacher(path) -> keras.Model:
     """Read a trained model from a file.
 
     Parameters

@@ -14,7 +14,7 @@ _GRAY_MODES = {"1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "I;16N"}
 _COLOR_MODES = {"grayscale": "L", "rgb": "RGB"}
 
 
-def read_image(path, *, image_size=None, color_mode=None):
+def read_image(path, *, image_size=None, color_mode=None) -> np.ndarray:
     """Decode one image file into an 8-bit array.
 
     The picture is turned as its EXIF orientation says, transparent parts become black, 16-bit

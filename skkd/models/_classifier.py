@@ -4,6 +4,7 @@ import contextlib
 import re
 from numbers import Integral, Real
 from os import PathLike
+from typing import Self
 
 import keras
 import numpy as np
@@ -210,7 +211,7 @@ class NetworkClassifier(SharesModels, ImageClassifierMixin, BaseEstimator):
         self.random_state = random_state
         self.verbose = verbose
 
-    def fit(self, X, y, sample_weight=None):
+    def fit(self, X, y, sample_weight=None) -> Self:
         """Train the network.
 
         Parameters
@@ -231,7 +232,7 @@ class NetworkClassifier(SharesModels, ImageClassifierMixin, BaseEstimator):
         lessons = self._make_lessons(X, y, sample_weight, again=again)
         return self._learn(self._with_views(lessons), self.epochs)
 
-    def partial_fit(self, X, y, classes=None, sample_weight=None):
+    def partial_fit(self, X, y, classes=None, sample_weight=None) -> Self:
         """Train for one more epoch.
 
         Parameters

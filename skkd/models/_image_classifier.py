@@ -1,5 +1,6 @@
 """Predictions of whatever gives logits of images."""
 
+import numpy as np
 from scipy.special import softmax
 from sklearn.base import ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
@@ -8,7 +9,7 @@ from sklearn.utils.validation import check_is_fitted
 class ImageClassifierMixin(ClassifierMixin):
     """Mixin of classifiers of images or tables with ``classes_`` and ``_logits(X)``."""
 
-    def decision_function(self, X):
+    def decision_function(self, X) -> np.ndarray:
         """Return the logits.
 
         Parameters
@@ -24,7 +25,7 @@ class ImageClassifierMixin(ClassifierMixin):
         logits = self._checked_logits(X)
         return logits[:, 1] - logits[:, 0] if logits.shape[1] == 2 else logits
 
-    def predict_proba(self, X):
+    def predict_proba(self, X) -> np.ndarray:
         """Return the probability of each class.
 
         Parameters
@@ -39,7 +40,7 @@ class ImageClassifierMixin(ClassifierMixin):
         """
         return softmax(self._checked_logits(X), axis=1)
 
-    def predict(self, X):
+    def predict(self, X) -> np.ndarray:
         """Return the most probable class label.
 
         Parameters

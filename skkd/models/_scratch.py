@@ -15,7 +15,7 @@ class ScratchNetwork(BaseEstimator):
     normalization and the classifying layers around it.
     """
 
-    def build(self, input_shape, n_classes, *, normalization=None):
+    def build(self, input_shape, n_classes, *, normalization=None) -> keras.Model:
         """Make a new network with random weights.
 
         Parameters

@@ -83,7 +83,7 @@ class TransferNet(BaseEstimator):
         self.image_size = image_size
         self.train_backbone = train_backbone
 
-    def build(self, input_shape, n_classes):
+    def build(self, input_shape, n_classes) -> keras.Model:
         """Make a new network, with the backbone's weights and a random head.
 
         Parameters
