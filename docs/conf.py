@@ -89,13 +89,14 @@ html_theme_options = {
 }
 
 
-def skip_methods_of_scikit_learn(app, what, name, obj, skip, options):
-    """Leave to scikit-learn what it documents itself, such as ``get_params``."""
+def skip_what_is_told_elsewhere(app, what, name, obj, skip, options):
+    """Leave fitted attributes to the class, and ``get_params`` and the like to scikit-learn."""
+    fitted = name.endswith("_") and not name.startswith("_")
     of_scikit_learn = (getattr(obj, "__module__", None) or "").startswith("sklearn")
     # Some are made for each class anew, as members of its own.
     routing = name.startswith("set_") and name.endswith("_request")
-    return True if of_scikit_learn or routing else None
+    return True if fitted or of_scikit_learn or routing else None
 
 
 def setup(app):
-    app.connect("autodoc-skip-member", skip_methods_of_scikit_learn)
+    app.connect("autodoc-skip-member", skip_what_is_told_elsewhere)

@@ -48,8 +48,8 @@ paths_train, paths_test, y_train, y_test = train_test_split(
 # Learning from paths
 # -------------------
 # ``image_size`` and ``color_mode`` say how files are read, wherever their images are wanted; those
-# of a student hold for what its teacher is shown too. The teacher is trained from paths and saved;
-# a `~skkd.KDClassifier` takes the path of a saved model too, and ``memory`` names a folder where it
+# of a student hold for what its teacher is shown too. The teacher is trained from paths and saved.
+# A `~skkd.KDClassifier` takes the path of a saved model too, and ``memory`` names a folder where it
 # keeps what the teacher said of each image, by the image's content, for later fits.
 
 from skkd import FiveBlockCNN, KDClassifier, NetworkClassifier

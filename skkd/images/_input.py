@@ -27,7 +27,7 @@ def as_images(X, *, image_size=None, color_mode=None):
     -------
     images : ImagePaths, StoredImages, ndarray or table
         Paths become `ImagePaths`; arrays and memory maps of images stay what they are, with a
-        channel axis added where there was none; stores become `StoredImages`; tables are
+        channel axis added where there was none; stores become ``StoredImages``; tables are
         returned unchanged.
 
     Raises
