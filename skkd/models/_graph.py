@@ -1,5 +1,7 @@
 """A Keras model as one flat graph of its leaf layers, however deeply they are nested."""
 
+import contextlib
+import threading
 from dataclasses import dataclass, field
 
 import keras
@@ -150,6 +152,49 @@ def _draw(model, shape, dtype):
     """Make a functional model of what a subclassed model calls."""
     inputs = keras.Input(batch_shape=shape, dtype=dtype)
     return keras.Model(inputs, model.call(inputs), name=model.name)
+
+
+_DRAWING = threading.RLock()
+
+
+@contextlib.contextmanager
+def without_traces(model):
+    """Draw graphs over a model's layers and leave none of it on them.
+
+    Keras writes every symbolic call of a layer down on that layer, for good. What is written
+    inside this context is taken off at its end. One thread at a time is inside.
+
+    Parameters
+    ----------
+    model : keras.Model
+        The model whose layers are called, nested ones included.
+
+    Notes
+    -----
+    A model made inside can be called afterwards, and gives the gradients that it did. Save,
+    clone or nest it inside: these look for its calls on the layers.
+    """
+    with _DRAWING:
+        lists = [
+            nodes
+            for operation in _all_operations(model)
+            for nodes in (operation._inbound_nodes, operation._outbound_nodes)
+        ]
+        lengths = [len(nodes) for nodes in lists]
+        try:
+            yield
+        finally:
+            for nodes, length in zip(lists, lengths, strict=True):
+                del nodes[length:]
+
+
+def _all_operations(model):
+    """Return a model, the layers within its layers, and the operations between them, each once."""
+    found = {}
+    for layer in model._flatten_layers():
+        for operation in (layer, *getattr(layer, "operations", ())):
+            found[id(operation)] = operation
+    return list(found.values())
 
 
 def ends(model):

@@ -1,9 +1,11 @@
+from concurrent.futures import ThreadPoolExecutor
+
 import keras
 import numpy as np
 import pytest
 from keras import layers
 
-from skkd.models._graph import flatten_graph, open_model
+from skkd.models._graph import flatten_graph, open_model, without_traces
 from skkd.models._head import logits_model
 
 
@@ -147,3 +149,72 @@ def test_a_tap_changes_nothing_at_zero_and_adds_to_its_layers_output(images, nes
     scores, features = outputs([images, *taps])
     np.testing.assert_array_equal(scores, plain.model(plain.outputs[0])(images))
     np.testing.assert_allclose(outputs([images, taps[0] + 2, taps[1]])[1], features + 2, atol=1e-6)
+
+
+def count_nodes(model):
+    """Count what Keras has written down on every layer and operation, by a walk of its own."""
+    seen, waiting, nodes = set(), [model], 0
+    while waiting:
+        operation = waiting.pop()
+        if id(operation) not in seen:
+            seen.add(id(operation))
+            nodes += len(operation._inbound_nodes) + len(operation._outbound_nodes)
+            waiting += [*getattr(operation, "_layers", ()), *getattr(operation, "operations", ())]
+    return nodes
+
+
+def test_what_is_drawn_without_traces_is_off_the_layers_afterwards(images, nested_model, tmp_path):
+    model = nested_model([layers.Dense(2)])
+    before, expected = count_nodes(model), model.predict(images, verbose=0)
+    output, inner_output = model.output, model.get_layer("inner").output
+
+    with without_traces(model):
+        graph = flatten_graph(model)
+        made = graph.model(graph.outputs[0])
+        assert count_nodes(model) > before
+    assert count_nodes(model) == before
+
+    np.testing.assert_array_equal(made.predict(images, verbose=0), expected)
+    np.testing.assert_array_equal(model.predict(images, verbose=0), expected)
+    assert model.output is output
+    assert model.get_layer("inner").output is inner_output
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    np.testing.assert_array_equal(loaded.predict(images, verbose=0), expected)
+    clone = keras.models.clone_model(model)
+    clone.set_weights(model.get_weights())
+    np.testing.assert_array_equal(clone.predict(images, verbose=0), expected)
+    features = keras.Model(model.inputs, model.layers[-2].output)
+    assert features.predict(images, verbose=0).ndim == 2
+
+
+def test_traces_are_cut_where_drawing_fails_and_between_operations():
+    inputs = keras.Input((4,))
+    model = keras.Model(inputs, keras.ops.exp(layers.Dense(2)(inputs) * 2.0))
+    before = count_nodes(model)
+
+    def draw_and_fail():
+        with without_traces(model):
+            flatten_graph(model)
+            with without_traces(model):
+                flatten_graph(model)
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        draw_and_fail()
+    assert count_nodes(model) == before
+
+
+def test_eight_threads_draw_one_model_at_once(images, nested_model):
+    model = nested_model([layers.Dense(2)])
+    before, expected = count_nodes(model), model.predict(images, verbose=0)
+
+    def draw(_):
+        with without_traces(model):
+            graph = flatten_graph(model)
+            return graph.model(graph.outputs[0])
+
+    with ThreadPoolExecutor(8) as pool:
+        made = list(pool.map(draw, range(24)))
+    assert count_nodes(model) == before
+    np.testing.assert_array_equal(made[-1].predict(images, verbose=0), expected)
