@@ -18,6 +18,7 @@ from skkd.images import as_images
 from skkd.images._finite import check_finite_images
 from skkd.models._batches import Batches
 from skkd.models._estimators import find_classifier
+from skkd.models._graph import without_traces
 
 
 class BaseExplainer(TransformerMixin, BaseEstimator, metaclass=ABCMeta):
@@ -206,7 +207,8 @@ class BaseExplainer(TransformerMixin, BaseEstimator, metaclass=ABCMeta):
                 "takes models of one image"
             )
         self._functions = {}
-        self._check_network()
+        with without_traces(self.network_):
+            self._check_network()
 
     def _made(self, make, image_shape):
         """Return ``make(image_shape)``, a function, made on first use."""
@@ -217,7 +219,8 @@ class BaseExplainer(TransformerMixin, BaseEstimator, metaclass=ABCMeta):
 
     def _compile(self, image_shape):
         """Compile the function that explains a batch, with which class that is about."""
-        function = self._make_function(image_shape)
+        with without_traces(self.network_):
+            function = self._make_function(image_shape)
 
         def explain(images, targets):
             values, logits = function(images, targets)

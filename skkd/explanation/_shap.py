@@ -17,7 +17,7 @@ from skkd.explanation._expected_gradients import (
 )
 from skkd.explanation._shap_package import DeepValues, PartitionValues
 from skkd.images._finite import check_finite_images
-from skkd.models._graph import flatten_graph
+from skkd.models._graph import flatten_graph, without_traces
 
 
 class SHAPExplainer(BaseExplainer):
@@ -231,8 +231,10 @@ class SHAPExplainer(BaseExplainer):
         return self._made(make, image_shape)
 
     def _make_gradient_attribution(self, image_shape):
-        graph = flatten_graph(self.network_, image_shape)
-        integral = make_integral(self._head, graph.model(graph.outputs[0]), self.output)
+        with without_traces(self.network_):
+            graph = flatten_graph(self.network_, image_shape)
+            network = graph.model(graph.outputs[0])
+        integral = make_integral(self._head, network, self.output)
         points = sample_points(self.n_samples, len(self.background_), self.sampling, self._seed)
 
         def attribute(image, target):

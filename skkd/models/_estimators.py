@@ -5,6 +5,7 @@ import numpy as np
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.utils.validation import check_is_fitted
 
+from skkd.models._graph import without_traces
 from skkd.models._head import find_head
 
 
@@ -65,7 +66,8 @@ def find_classifier(estimator):
         known, and the steps before it or None.
     """
     model, classes, steps_before = find_model(estimator)
-    head = find_head(model, None if classes is None else len(classes))
+    with without_traces(model):
+        head = find_head(model, None if classes is None else len(classes))
     n_scores = head.network.output_shape[-1]
     if classes is None:
         classes = np.arange(n_scores)

@@ -68,8 +68,11 @@ class Head:
 
     def probability_model(self):
         """Return a model from images to the probability of each class."""
-        outputs = self.probabilities(self.network.outputs[0])
-        return keras.Model(self.network.input, outputs, name=self.network.name)
+        inputs = keras.tree.map_structure(
+            lambda tensor: keras.Input(batch_shape=tensor.shape, dtype=tensor.dtype),
+            self.network.input,
+        )
+        return keras.Model(inputs, self.probabilities(self.network(inputs)))
 
 
 def find_head(model, n_classes=None):

@@ -187,3 +187,26 @@ def test_deep_shap_names_a_layer_whose_gradient_shap_gets_wrong(images):
         pytest.skip("deep SHAP needs TensorFlow")
     with pytest.raises(ValueError, match="method='deep': layer 'highest' computes 'Max'"):
         SHAPExplainer(model, method="deep", random_state=0).fit(images)
+
+
+def nodes(model):
+    layers = model._flatten_layers()
+    return [len(layer._inbound_nodes) + len(layer._outbound_nodes) for layer in layers]
+
+
+def test_explaining_leaves_nothing_on_the_users_layers(images, tmp_path):
+    inner = keras.Sequential([keras.Input((12, 12, 1)), layers.Conv2D(4, 3, activation="relu")])
+    inputs = keras.Input((12, 12, 1))
+    outputs = layers.Dense(3, activation="softmax")(layers.Flatten()(inner(inputs)))
+    model = keras.Model(inputs, outputs)
+    before, expected = nodes(model), model.predict(images, verbose=0)
+    for make in (GradCAMExplainer, FeatureMapExplainer, SHAPExplainer):
+        for _ in range(3):
+            make(model).fit(images).explain(images[:2])
+    SHAPExplainer(model, method="partition", max_evals=9).fit(images).explain(images[:2])
+    fidelity_score(model, images, [0] * 8, np.ones((8, 12, 12)), eps=0)
+    randomization_check(GradCAMExplainer(model), images[:2], random_state=0)
+    assert nodes(model) == before
+    model.save(tmp_path / "model.keras")
+    again = keras.models.load_model(tmp_path / "model.keras")
+    np.testing.assert_array_equal(again.predict(images, verbose=0), expected)
