@@ -1,6 +1,10 @@
+import pytest
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from skkd import MLP, KDClassifier, NetworkClassifier
+
+# The checks of one estimator take a minute, some of them ten seconds.
+pytestmark = pytest.mark.slow
 
 NOT_TO_THE_LAST_BIT = {
     "check_sample_weight_equivalence_on_dense_data": (
@@ -12,10 +16,10 @@ NOT_TO_THE_LAST_BIT = {
 
 @parametrize_with_checks(
     [
-        NetworkClassifier(MLP(hidden=(16,)), epochs=20, learning_rate=0.02),
+        NetworkClassifier(MLP(hidden=(16,)), epochs=6, learning_rate=0.1),
         KDClassifier(
             student=NetworkClassifier(
-                MLP(hidden=(16,)), epochs=20, learning_rate=0.02, random_state=0
+                MLP(hidden=(16,)), epochs=6, learning_rate=0.1, random_state=0
             )
         ),
     ],

@@ -74,9 +74,8 @@ def test_each_distinct_image_is_asked_about_once_in_any_order(counting, images, 
     assert counting.count == 60, "the 30 of the line above, and no more"
 
 
-@pytest.mark.parametrize(
-    ("n_jobs", "on_disk"), [(1, False), pytest.param(2, True, marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("n_jobs", "on_disk"), [(1, False), (2, True)])
 def test_a_grid_search_asks_about_each_image_once(counting, images, tmp_path, n_jobs, on_disk):
     y = np.arange(30) % 2
     search = GridSearchCV(
