@@ -4,9 +4,50 @@ import numpy as np
 import pandas as pd
 from sklearn.utils import check_array
 
-# A softmax in single or half precision, or probabilities written with three decimals, miss 1
-# by less than this; counts, logits and unnormalized scores miss it by far more.
+# Probabilities written with three decimals, or a softmax in single precision, miss a sum of 1 by
+# less than this; counts, logits and unnormalized scores miss it by far more.
 SUM_TOLERANCE = 1e-3
+
+
+class Precision:
+    """How far apart equal probabilities may lie, by the type they come in.
+
+    ============================  =========================  =====================  ============
+    type                          a threshold t is reached   outside [0, 1] by      sum misses 1
+    ============================  =========================  =====================  ============
+    float64, lists, integers      within 16 eps t (4e-15 t)  1e-5                   1e-3
+    float32, and float64 values   within 16 eps t (2e-6 t)   1e-5                   1e-3
+    that float32 holds exactly
+    float16                       t rounded to float16       2 eps (2e-3)           4 eps (4e-3)
+    bfloat16                      t rounded to bfloat16      2 eps (2e-2)           4 eps (3e-2)
+    ============================  =========================  =====================  ============
+
+    Parameters
+    ----------
+    y_proba : array-like
+        The probabilities as their user has them. eps is the step from 1 to the next number of
+        their type.
+    """
+
+    def __init__(self, y_proba):
+        values = np.asarray(y_proba)
+        # bfloat16 is of no kind that numpy knows; integers and booleans compare as float64.
+        if values.dtype.kind not in "fV":
+            values = values.astype(np.float64)
+        self._type = values.dtype
+        if self._type == np.float64 and (values.astype(np.float32) == values).all():
+            self._type = np.dtype(np.float32)
+        one = self._type.type(1)
+        self._eps = float(np.nextafter(one, one + one)) - 1
+        self.range = max(1e-5, 2 * self._eps)
+        self.sum = max(SUM_TOLERANCE, 4 * self._eps)
+
+    def least(self, thresholds):
+        """Return the least probabilities, as float64, that reach thresholds."""
+        # 16 bits tell hundredths apart only just; elsewhere sums of many votes round many times.
+        if self._type.itemsize < 4:
+            return thresholds.astype(self._type).astype(np.float64)
+        return thresholds * (1 - 16 * self._eps)
 
 
 def check_labels(y_true):
@@ -40,9 +81,33 @@ def label_codes(y_true, labels):
     return codes
 
 
+def check_weights(sample_weight, y_true):
+    """Return the weight of each row as floats, None for None."""
+    if sample_weight is None:
+        return None
+    weights = np.asarray(sample_weight, dtype=float)
+    if weights.shape != y_true.shape:
+        raise ValueError(
+            f"sample_weight must be 1-D with one weight for each of the {len(y_true)} labels; got "
+            f"shape {weights.shape}"
+        )
+    wrong = ~(np.isfinite(weights) & (weights >= 0))
+    if wrong.any() or not weights.any():
+        what = f"{weights[wrong][0]} in row {np.argmax(wrong)}" if wrong.any() else "zeros alone"
+        raise ValueError(f"sample_weight must be finite, 0 or more, and not all 0; got {what}")
+    return weights
+
+
 def check_probabilities(y_proba, y_true):
-    """Return the probabilities as a float array of one or two dimensions, one row a label."""
-    proba = check_array(y_proba, ensure_2d=False, dtype=np.float64, input_name="y_proba")
+    """Return the probabilities as a float array of one or two dimensions, one row a label.
+
+    What lies outside [0, 1] by no more than rounding is clipped.
+    """
+    given = np.asarray(y_proba)
+    if given.dtype.kind == "V" and given.dtype.names is None:
+        # scikit-learn does not know bfloat16.
+        given = given.astype(np.float64)
+    proba = check_array(given, ensure_2d=False, dtype=np.float64, input_name="y_proba")
     if proba.ndim == 2 and proba.shape[1] == 1:
         proba = proba[:, 0]
     if len(proba) != len(y_true):
@@ -50,16 +115,17 @@ def check_probabilities(y_proba, y_true):
             "y_proba must have as many rows as y_true has labels; "
             f"got {len(proba)} rows and {len(y_true)} labels"
         )
-    outside = (proba < 0) | (proba > 1)
+    tolerance = Precision(y_proba).range
+    outside = (proba < -tolerance) | (proba > 1 + tolerance)
     if outside.any():
         raise ValueError(
             f"y_proba must lie in [0, 1]; got {proba[outside][0]}: pass probabilities, not "
             "logits or percentages"
         )
-    return proba
+    return np.clip(proba, 0, 1)
 
 
-def check_columns(proba, labels):
+def check_columns(proba, labels, tolerance=SUM_TOLERANCE):
     """Check that probabilities have one column a class and that every row sums to 1."""
     if proba.shape[1] != len(labels):
         raise ValueError(
@@ -68,7 +134,7 @@ def check_columns(proba, labels):
         )
     sums = proba.sum(axis=1)
     worst = np.argmax(np.abs(sums - 1))
-    if abs(sums[worst] - 1) > SUM_TOLERANCE:
+    if abs(sums[worst] - 1) > tolerance:
         raise ValueError(
             f"y_proba must sum to 1 in every row; row {worst} sums to {sums[worst]:.6g}"
         )

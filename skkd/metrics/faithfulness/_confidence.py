@@ -4,7 +4,13 @@ import numpy as np
 
 from skkd.images._finite import check_finite_images
 from skkd.metrics._images import read_images
-from skkd.metrics._predictions import check_columns, check_labels, check_probabilities, label_codes
+from skkd.metrics._predictions import (
+    Precision,
+    check_columns,
+    check_labels,
+    check_probabilities,
+    label_codes,
+)
 
 
 class TrueClassConfidence:
@@ -52,11 +58,11 @@ class TrueClassConfidence:
 
     def __call__(self, images, rows):
         """Return the probability of the true class of ``rows`` in images made of them."""
-        proba = self._predict(images[..., 0] if self._without_channels else images)
+        given = self._predict(images[..., 0] if self._without_channels else images)
         try:
-            proba = check_probabilities(proba, self.y[rows]).reshape(len(rows), -1)
+            proba = check_probabilities(given, self.y[rows]).reshape(len(rows), -1)
             if self._exclusive:
-                check_columns(proba, self._classes)
+                check_columns(proba, self._classes, Precision(given).sum)
         except ValueError as error:
             raise ValueError(f"predictions of {self._name}: {error}") from error
         return proba[np.arange(len(rows)), self._codes[rows]]

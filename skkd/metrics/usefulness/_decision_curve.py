@@ -8,22 +8,32 @@ import pandas as pd
 
 from skkd.metrics._predictions import (
     SUM_TOLERANCE,
+    Precision,
     check_columns,
     check_labels,
     check_probabilities,
+    check_weights,
     label_codes,
 )
 
 
 def net_benefit(
-    y_true, y_proba, thresholds, *, pos_label=None, prevalence=None, standardized=False
+    y_true,
+    y_proba,
+    thresholds,
+    *,
+    pos_label=None,
+    prevalence=None,
+    standardized=False,
+    sample_weight=None,
+    test_harm=0.0,
 ) -> float | np.ndarray:
     """Compute the net benefit of treating the rows whose probability reaches a threshold.
 
     The threshold probability `t` is the risk at which treating and not treating are worth the
     same, so one false positive costs ``t / (1 - t)`` true positives, and ::
 
-        net benefit = TP / n - FP / n * t / (1 - t)
+        net benefit = TP / n - FP / n * t / (1 - t) - harm of the test
 
     in net true positives a patient. Higher is better; treating nobody has net benefit 0, and
     the best possible value is the prevalence.
@@ -48,6 +58,13 @@ def net_benefit(
         before. None takes the share in `y_true`.
     standardized : bool, default=False
         Divide by the prevalence, so that the best possible value is 1.
+    sample_weight : array-like of shape (n_samples,), default=None
+        Weight of each row, 0 or more: TP, FP and n are then sums of weights, so that a weight of 2
+        counts as the same row twice. None weighs all rows 1.
+    test_harm : float, default=0.0
+        Harm of the test or the model itself, in net true positives a patient, which is
+        subtracted from the model's net benefit [1]_: 0.02 where a doctor would test at most 50
+        patients to find one more case.
 
     Returns
     -------
@@ -58,6 +75,14 @@ def net_benefit(
     --------
     decision_curve : Net benefit of a model, of treating all and of treating none, a class.
     DecisionCurveDisplay : Draw decision curves.
+
+    Notes
+    -----
+    A threshold `t` is reached by what equals it in the precision of `y_proba` or of `thresholds`,
+    whichever is coarser: float32 0.7 and the mean of ten votes reach 0.7. In float64 that is
+    ``16 * eps * t`` below it (4e-15 `t`), in float32, and for float64 values that float32 holds
+    exactly, the same of its eps (2e-6 `t`); in float16 and bfloat16 it is `t` rounded to
+    them. A probability outside [0, 1] by no more than 1e-5, in 16 bits ``2 * eps``, is clipped.
 
     References
     ----------
@@ -87,8 +112,11 @@ def net_benefit(
         )
     pos_label = _check_pos_label(pos_label, pd.unique(y_true))
     codes = (y_true == pos_label).astype(int)
-    shares = _class_shares(codes, 2, _binary_prevalence(prevalence))
-    result = _model_net_benefit(codes, proba, values, shares, 1)
+    weights = check_weights(sample_weight, y_true)
+    shares = _class_shares(codes, 2, _binary_prevalence(prevalence), weights)
+    reached = np.minimum(Precision(y_proba).least(values), Precision(thresholds).least(values))
+    result = _model_net_benefit(codes, proba, values, reached, shares, 1, weights)
+    result = result - _check_test_harm(test_harm)
     if standardized:
         result = result / _positive_share(shares, 1, pos_label)
     return result if np.ndim(thresholds) else float(result[0])
@@ -103,6 +131,8 @@ def decision_curve(
     pos_label=None,
     prevalence=None,
     standardized=False,
+    sample_weight=None,
+    test_harm=0.0,
 ) -> pd.DataFrame:
     """Compare the net benefit of a model with treating all and treating none, for each class.
 
@@ -139,6 +169,13 @@ def decision_curve(
     standardized : bool, default=False
         Divide each net benefit by the prevalence of its class, so that 1 is the best possible
         value.
+    sample_weight : array-like of shape (n_samples,), default=None
+        Weight of each row, 0 or more: TP, FP and n are then sums of weights, so that a weight of 2
+        counts as the same row twice. None weighs all rows 1.
+    test_harm : float, default=0.0
+        Harm of the test or the model itself, in net true positives a patient, which is
+        subtracted from the model's net benefit [1]_: 0.02 where a doctor would test at most 50
+        patients to find one more case.
 
     Returns
     -------
@@ -154,12 +191,21 @@ def decision_curve(
           treating all, without treating fewer of those who need it,
           ``100 * (NB - NB_treat_all) * (1 - t) / t`` from the net benefit before
           standardizing [2]_; higher is better, and below 0 treating all is better;
-        - `n`: the number of rows of `y_true` behind the figures.
+        - `n`: the number of rows of `y_true` behind the figures, whatever their weights.
 
     See Also
     --------
     net_benefit : Net benefit of a model alone.
     DecisionCurveDisplay : Draw these curves.
+
+    Notes
+    -----
+    A threshold `t` is reached by what equals it in the precision of `y_proba` or of `thresholds`,
+    whichever is coarser: float32 0.7 and the mean of ten votes reach 0.7. In float64 that is
+    ``16 * eps * t`` below it (4e-15 `t`), in float32, and for float64 values that float32 holds
+    exactly, the same of its eps (2e-6 `t`); in float16 and bfloat16 it is `t` rounded to
+    them. A probability outside [0, 1] by no more than 1e-5, in 16 bits ``2 * eps``, is clipped.
+    Rows must sum to 1 within 1e-3, in 16 bits ``4 * eps``.
 
     References
     ----------
@@ -183,13 +229,16 @@ def decision_curve(
     if thresholds is None:
         # k / 100 is the nearest double to each decimal, so a probability of 0.3 reaches 0.3.
         thresholds = np.arange(1, 100) / 100
-    thresholds = np.unique(_check_thresholds(thresholds))
+    test_harm = _check_test_harm(test_harm)
+    given, thresholds = thresholds, np.unique(_check_thresholds(thresholds))
+    reached = np.minimum(Precision(y_proba).least(thresholds), Precision(given).least(thresholds))
     y_true = check_labels(y_true)
+    weights = check_weights(sample_weight, y_true)
     proba = check_probabilities(y_proba, y_true)
     labels = np.unique(y_true) if labels is None else np.asarray(labels)
     codes = label_codes(y_true, labels)
     if proba.ndim == 2:
-        check_columns(proba, labels)
+        check_columns(proba, labels, Precision(y_proba).sum)
     elif len(labels) > 2:
         raise ValueError(
             f"y_proba must have one column a class for {len(labels)} classes "
@@ -201,7 +250,7 @@ def decision_curve(
         if proba.ndim == 2:
             proba = proba[:, labels.tolist().index(pos_label)]
         codes = (y_true == pos_label).astype(int)
-        shares = _class_shares(codes, 2, _binary_prevalence(prevalence))
+        shares = _class_shares(codes, 2, _binary_prevalence(prevalence), weights)
         curves = [(pos_label, 1, proba)]
     else:
         if pos_label is not None:
@@ -209,15 +258,17 @@ def decision_curve(
                 f"pos_label must be None for {len(labels)} classes, each of which has a curve; "
                 f"got {pos_label!r}: select that class in the result"
             )
-        shares = _class_shares(codes, len(labels), _multiclass_prevalence(prevalence, labels))
+        prevalence = _multiclass_prevalence(prevalence, labels)
+        shares = _class_shares(codes, len(labels), prevalence, weights)
         curves = [(label, k, proba[:, k]) for k, label in enumerate(labels.tolist())]
 
     odds = thresholds / (1 - thresholds)
     frames = []
     for label, k, scores in curves:
         treat_all = shares[k] - (1 - shares[k]) * odds
+        model = _model_net_benefit(codes, scores, thresholds, reached, shares, k, weights)
         strategies = {
-            "model": _model_net_benefit(codes, scores, thresholds, shares, k),
+            "model": model - test_harm,
             "treat all": treat_all,
             "treat none": np.zeros_like(thresholds),
         }
@@ -235,15 +286,19 @@ def decision_curve(
     return pd.concat(frames, ignore_index=True)
 
 
-def _model_net_benefit(codes, proba, thresholds, shares, positive):
+def _model_net_benefit(codes, proba, thresholds, reached, shares, positive, weights):
     """Return the net benefit of treating the rows at or above each threshold."""
+    weights = np.ones(len(codes)) if weights is None else weights
     true_positives = np.zeros_like(thresholds)
     false_positives = np.zeros_like(thresholds)
     for code, share in enumerate(shares):
-        scores = np.sort(proba[codes == code])
-        if not len(scores):
+        rows = np.flatnonzero(codes == code)
+        rows = rows[np.argsort(proba[rows])]
+        below = np.concatenate([[0], np.cumsum(weights[rows])])
+        if not below[-1]:
             continue
-        treated = share * (len(scores) - np.searchsorted(scores, thresholds)) / len(scores)
+        treated = below[-1] - below[np.searchsorted(proba[rows], reached)]
+        treated = share * treated / below[-1]
         if code == positive:
             true_positives += treated
         else:
@@ -251,11 +306,11 @@ def _model_net_benefit(codes, proba, thresholds, shares, positive):
     return true_positives - false_positives * thresholds / (1 - thresholds)
 
 
-def _class_shares(codes, n_classes, prevalence):
+def _class_shares(codes, n_classes, prevalence, weights):
     """Return the share of each class: `prevalence` where given, else that of the sample."""
-    counts = np.bincount(codes, minlength=n_classes)
+    counts = np.bincount(codes, weights, minlength=n_classes)
     if prevalence is None:
-        return counts / len(codes)
+        return counts / counts.sum()
     if not counts.all():
         raise ValueError(
             "prevalence needs rows of every class in y_true, to estimate the share of each that "
@@ -315,6 +370,15 @@ def _check_thresholds(thresholds):
             f"defined; got {values[~inside][0]}"
         )
     return values
+
+
+def _check_test_harm(test_harm):
+    if not isinstance(test_harm, Real) or not 0 <= test_harm < np.inf:
+        raise ValueError(
+            "test_harm must be a finite number of net true positives a patient, 0 or more; got "
+            f"{test_harm!r}"
+        )
+    return test_harm
 
 
 def _check_pos_label(pos_label, labels):

@@ -67,6 +67,8 @@ class DecisionCurveDisplay:
         classes,
         *,
         standardized=False,
+        sample_weight=None,
+        test_harm=0.0,
         name=None,
     ):
         self.thresholds = thresholds
@@ -184,6 +186,8 @@ class DecisionCurveDisplay:
         pos_label=None,
         prevalence=None,
         standardized=False,
+        sample_weight=None,
+        test_harm=0.0,
         name=None,
         ax=None,
         ref_lines=True,
@@ -205,6 +209,8 @@ class DecisionCurveDisplay:
             For two classes, the class to treat. None means ``estimator.classes_[1]``.
         prevalence, standardized : see `decision_curve`
             Shares of the classes in the population, and whether to divide by them.
+        sample_weight, test_harm : see `decision_curve`
+            Weights of the rows, and the harm of the test itself.
         name : str, default=None
             Name of the model in the legend. None means the name of its class.
         ax, ref_lines, curve_kwargs : see `plot`
@@ -232,6 +238,8 @@ class DecisionCurveDisplay:
             pos_label=pos_label,
             prevalence=prevalence,
             standardized=standardized,
+            sample_weight=sample_weight,
+            test_harm=test_harm,
             name=type(estimator).__name__ if name is None else name,
             ax=ax,
             ref_lines=ref_lines,
@@ -249,6 +257,8 @@ class DecisionCurveDisplay:
         pos_label=None,
         prevalence=None,
         standardized=False,
+        sample_weight=None,
+        test_harm=0.0,
         name=None,
         ax=None,
         ref_lines=True,
@@ -262,6 +272,8 @@ class DecisionCurveDisplay:
             Labels, probabilities of them, where to compare, and which class is treated.
         prevalence, standardized : see `decision_curve`
             Shares of the classes in the population, and whether to divide by them.
+        sample_weight, test_harm : see `decision_curve`
+            Weights of the rows, and the harm of the test itself.
         name : str, default=None
             Name of the model in the legend.
         ax, ref_lines, curve_kwargs : see `plot`
@@ -287,6 +299,8 @@ class DecisionCurveDisplay:
             pos_label=pos_label,
             prevalence=prevalence,
             standardized=standardized,
+            sample_weight=sample_weight,
+            test_harm=test_harm,
         )
         classes = curve["class"].unique().tolist()
         model, treat_all = (

@@ -7,7 +7,13 @@ from sklearn.preprocessing import label_binarize
 from sklearn.utils import check_consistent_length
 
 from skkd.metrics._names import name_by_class
-from skkd.metrics._predictions import check_columns, check_labels, check_probabilities, label_codes
+from skkd.metrics._predictions import (
+    Precision,
+    check_columns,
+    check_labels,
+    check_probabilities,
+    label_codes,
+)
 
 
 def classification_summary(estimators, X, y) -> pd.DataFrame:
@@ -93,9 +99,13 @@ def _summarize(name, estimator, X, y):
     try:
         # Positions instead of labels: columns then need not be in sorted order.
         codes = label_codes(y, classes)
-        check_columns(check_probabilities(proba, y).reshape(len(y), -1), classes)
+        checked = check_probabilities(proba, y).reshape(len(y), -1)
+        check_columns(checked, classes, Precision(proba).sum)
     except ValueError as error:
         raise ValueError(f"estimators[{name!r}]: {error}") from error
+    if proba.dtype.itemsize < 4:
+        # scikit-learn does not know bfloat16, and wants sums that 16 bits do not hold.
+        proba = checked / checked.sum(axis=1, keepdims=True)
     n_classes = len(classes)
     predicted = proba.argmax(axis=1)
     if len(np.unique(codes)) < n_classes:

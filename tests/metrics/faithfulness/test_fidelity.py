@@ -294,6 +294,26 @@ def test_bad_options_are_refused_by_name(patch, options, message):
         fidelity_score(classifier, images, y, maps, **options)
 
 
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
+@pytest.mark.parametrize("keras_model", [True, False])
+def test_a_softmax_of_sixteen_bits_is_measured(rng, policy, keras_model):
+    inputs = keras.Input((6, 6, 1))
+    features = keras.layers.GlobalAveragePooling2D()(keras.layers.Conv2D(4, 3)(inputs))
+    outputs = keras.layers.Dense(7, activation="softmax", dtype=policy)(features)
+    model = keras.Model(inputs, outputs)
+    X, y = rng.random((9, 6, 6, 1)).astype("float32"), np.arange(9) % 7
+
+    class Asked:
+        classes_ = np.arange(7)
+
+        def predict_proba(self, images):
+            return model.predict_on_batch(images)
+
+    # The network is new, and hardly minds what it is shown.
+    score = fidelity_score(model if keras_model else Asked(), X, y, np.ones((9, 6, 6)))
+    assert score == pytest.approx(1, abs=0.05)
+
+
 def test_estimators_explainers_and_images_of_a_wrong_kind_are_refused(patch):
     classifier, images, y, maps = patch
     with pytest.raises(TypeError, match=r"a keras\.Model or have predict_proba .*; got str"):

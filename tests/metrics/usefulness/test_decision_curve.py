@@ -3,6 +3,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import ml_dtypes  # noqa: F401, gives numpy the name bfloat16
 import numpy as np
 import pandas as pd
 import pytest
@@ -403,6 +404,156 @@ def test_single_precision_softmax_rows_are_accepted(three_classes):
 
     expected = decision_curve(y_true, proba, thresholds=[0.45])
     pd.testing.assert_frame_equal(curve, expected)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32", "float16", "bfloat16"])
+def test_a_probability_reaches_the_threshold_that_it_equals_in_its_own_precision(dtype):
+    for threshold in np.arange(1, 100) / 100:
+        proba = np.array([threshold, threshold]).astype(dtype)
+        assert net_benefit([1, 1], proba, threshold) == 1, threshold
+        # A hundredth less does not, even in 16 bits.
+        less = np.array([threshold - 0.01] * 2).astype(dtype)
+        assert net_benefit([1, 1], less, threshold) == 0, threshold
+
+
+@pytest.mark.parametrize(
+    ("proba", "threshold"),
+    [
+        (np.float32(0.7), 0.7),
+        (float(np.float32(0.7)), 0.7),
+        (0.3, np.float32(0.3)),
+        (np.mean([0.0] * 3 + [1.0] * 7), 0.7),
+        (0.6999999999999999, 0.7),
+        (0.7000000000000001, 0.7),
+        (sum([0.1] * 8), 0.8),
+        (1 - 0.9, 0.1),
+        (np.float32(1) - np.float32(0.9), np.float32(0.1)),
+        (np.mean(np.array([0, 1, 1] * 100, np.float32), dtype=np.float32), 2 / 3),
+        (np.add.reduce(np.full(70, 0.01)), 0.7),
+    ],
+)
+def test_a_tie_but_for_rounding_is_treated_in_every_measure(proba, threshold):
+    assert net_benefit([1, 1], np.array([proba, proba]), threshold) == 1
+    curve = decision_curve([1, 1], np.array([proba, proba]), thresholds=[threshold])
+    assert curve["net_benefit"][0] == 1
+
+
+@pytest.mark.parametrize(
+    ("proba", "threshold"),
+    [(0.7 - 1e-12, 0.7), (np.float32(0.7 - 1e-5), 0.7), (np.float16(0.697), 0.7)],
+)
+def test_what_lies_below_a_threshold_by_more_than_rounding_is_not_treated(proba, threshold):
+    assert net_benefit([1, 1], np.array([proba, 0.1], np.asarray(proba).dtype), threshold) == 0
+
+
+@pytest.mark.parametrize(
+    ("over", "dtype"),
+    [
+        (1.0000001, "float64"),
+        (1.0000001, "float32"),
+        (1.000009, "float32"),
+        (1.001, "float16"),
+        (1.0078125, "bfloat16"),
+    ],
+)
+def test_a_probability_over_1_by_rounding_is_clipped(over, dtype):
+    proba = np.array([0.2, over, 1 - over]).astype(dtype)
+    assert proba[1] > 1 > 0 > proba[2]
+    # Treated: the first row, wrongly, and the second.
+    assert net_benefit([0, 1, 0], proba, 0.15) == pytest.approx(1 / 3 - 1 / 3 * 0.15 / 0.85)
+    assert net_benefit([0, 1, 0], proba, 0.9999) == pytest.approx(1 / 3)
+
+
+@pytest.mark.parametrize(
+    ("over", "dtype"),
+    [(1.001, "float64"), (1.001, "float32"), (1.01, "float16"), (1.1, "bfloat16")],
+)
+def test_a_probability_over_1_by_more_than_rounding_is_refused(over, dtype):
+    with pytest.raises(ValueError, match=r"y_proba must lie in \[0, 1\]; got 1"):
+        net_benefit([0, 1], np.array([0.2, over]).astype(dtype), 0.2)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16"])
+def test_rows_of_sixteen_bits_sum_to_1_as_well_as_they_can(dtype):
+    rng = np.random.default_rng(0)
+    proba = rng.dirichlet(np.ones(7), size=200).astype(dtype)
+    y_true = np.arange(200) % 7
+    curve = decision_curve(y_true, proba, thresholds=[0.3])
+    wide = proba.astype(np.float64)
+    model = curve.loc[curve["strategy"] == "model", "net_benefit"]
+    for k, value in enumerate(model):
+        treated = wide[:, k] >= float(np.array(0.3).astype(dtype))
+        expected = (treated & (y_true == k)).mean() - (treated & (y_true != k)).mean() * 3 / 7
+        assert value == pytest.approx(expected, abs=1e-14)
+    with pytest.raises(ValueError, match="y_proba must sum to 1"):
+        decision_curve(y_true, (wide * 0.95).astype(dtype), thresholds=[0.3])
+
+
+def test_weights_are_the_true_and_false_positives_they_say():
+    # Treated at 0.5: weights 3 (ill) and 0.5 (well) of 3 + 1 + 2 + 0.5 = 6.5.
+    result = net_benefit(
+        [1, 1, 0, 0], [0.9, 0.2, 0.1, 0.6], 0.5, sample_weight=[3.0, 1.0, 2.0, 0.5]
+    )
+    assert result == pytest.approx((3 - 0.5) / 6.5, abs=1e-15)
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"standardized": True}, {"prevalence": {"a": 0.1, "b": 0.3, "c": 0.6}}]
+)
+def test_whole_weights_count_as_rows_that_are_repeated(three_classes, options):
+    y_true, proba = three_classes
+    weights = np.array([2, 1, 0, 3, 1, 1, 4, 0, 2, 1])
+    repeated = np.repeat(y_true, weights), np.repeat(proba, weights, axis=0)
+
+    weighted = decision_curve(y_true, proba, sample_weight=weights, **options)
+    expected = decision_curve(*repeated, **options)
+
+    assert (weighted.pop("n") == 10).all()
+    assert (expected.pop("n") == 15).all()
+    pd.testing.assert_frame_equal(weighted, expected, atol=1e-14)
+    one = net_benefit(y_true, proba[:, 2], [0.3, 0.5], pos_label="c", sample_weight=weights)
+    other = net_benefit(repeated[0], repeated[1][:, 2], [0.3, 0.5], pos_label="c")
+    np.testing.assert_allclose(one, other, atol=1e-14)
+
+
+@pytest.mark.parametrize(
+    ("weights", "message"),
+    [
+        ([1.0], r"one weight for each of the 2 labels; got shape \(1,\)"),
+        ([[1.0], [1.0]], r"got shape \(2, 1\)"),
+        ([1.0, -2.0], "got -2.0 in row 1"),
+        ([np.nan, 1.0], "got nan in row 0"),
+        ([0.0, 0.0], "got zeros alone"),
+    ],
+)
+def test_weights_that_are_none_are_refused(weights, message):
+    with pytest.raises(ValueError, match=f"sample_weight must be .*{message}"):
+        net_benefit([0, 1], [0.2, 0.8], 0.5, sample_weight=weights)
+
+
+def test_the_harm_of_the_test_is_subtracted_from_the_model_alone(cancer):
+    # dcurves: net_benefit = test_pos_rate_of_cases - odds * that_of_others - harm.
+    y_true, proba = cancer["cancer"], cancer["cancerpredmarker"]
+    harm, t = 0.0333, 0.2
+    plain = decision_curve(y_true, proba, thresholds=[t]).set_index("strategy")
+    harmed = decision_curve(y_true, proba, thresholds=[t], test_harm=harm).set_index("strategy")
+    treated = proba >= t
+    expected = (treated & (y_true == 1)).mean() - (treated & (y_true == 0)).mean() * 0.25 - harm
+    assert harmed.loc["model", "net_benefit"] == pytest.approx(expected, abs=1e-14)
+    assert net_benefit(y_true, proba, t, test_harm=harm) == pytest.approx(expected, abs=1e-14)
+    others = ["treat all", "treat none"]
+    pd.testing.assert_frame_equal(harmed.loc[others], plain.loc[others])
+    # A harm of 0.0333 at odds of 1 to 4 takes away 13.32 of 100 avoided interventions.
+    difference = plain["net_interventions_avoided"] - harmed["net_interventions_avoided"]
+    assert difference["model"] == pytest.approx(100 * harm / 0.25)
+    share = net_benefit(y_true, proba, t, test_harm=harm, standardized=True)
+    assert share == pytest.approx(expected / y_true.mean())
+
+
+@pytest.mark.parametrize("harm", [-0.1, np.nan, np.inf, "0.1", None])
+def test_a_harm_that_is_none_is_refused(harm):
+    with pytest.raises(ValueError, match="test_harm must be a finite number"):
+        net_benefit([0, 1], [0.2, 0.8], 0.5, test_harm=harm)
 
 
 def test_importing_the_metrics_opens_neither_keras_nor_matplotlib():

@@ -10,7 +10,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
 
-from skkd.metrics import DecisionCurveDisplay, decision_curve
+from skkd.metrics import DecisionCurveDisplay, decision_curve, net_benefit
 
 
 @pytest.fixture
@@ -218,3 +218,18 @@ def test_labels_the_estimator_does_not_know_are_refused(iris):
 
     with pytest.raises(ValueError, match=r"y_true must hold only the classes .*got \['rose'\]"):
         DecisionCurveDisplay.from_estimator(classifier, X, np.where(y == "setosa", "rose", y))
+
+
+def test_weights_and_harm_reach_the_curves(ax):
+    y, proba = [0, 1, 1, 0], [0.2, 0.7, 0.4, 0.6]
+    weights = [1, 2, 1, 3]
+    options = {"thresholds": [0.3, 0.5], "sample_weight": weights, "test_harm": 0.05}
+    display = DecisionCurveDisplay.from_predictions(y, proba, ax=ax, **options)
+    np.testing.assert_allclose(
+        display.net_benefit[0], [3 / 7 - 3 / 7 * 3 / 7 - 0.05, 2 / 7 - 3 / 7 - 0.05]
+    )
+
+    model = LogisticRegression().fit(np.array(proba)[:, None], y)
+    fitted = DecisionCurveDisplay.from_estimator(model, np.array(proba)[:, None], y, **options)
+    expected = net_benefit(y, model.predict_proba(np.array(proba)[:, None])[:, 1], **options)
+    np.testing.assert_allclose(fitted.net_benefit[0], expected)

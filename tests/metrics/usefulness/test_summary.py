@@ -155,6 +155,16 @@ def test_single_precision_probabilities_are_accepted():
     assert row["log_loss"] == pytest.approx((3 * np.log(3) - np.log(0.7)) / 4, rel=1e-6)
 
 
+@pytest.mark.filterwarnings("error")
+def test_probabilities_of_sixteen_bits_are_accepted():
+    proba = np.array([[0.7, 0.2, 0.1], [0.1, 0.3, 0.6], [0.25, 0.7, 0.05]]).astype("float16")
+
+    row = classification_summary([Table(proba, [0, 1, 2])], np.zeros((3, 1)), [0, 2, 1]).iloc[0]
+
+    assert row["accuracy"] == row["roc_auc"] == 1
+    assert row["log_loss"] == pytest.approx(-np.log([0.7, 0.6, 0.7]).mean(), abs=2e-3)
+
+
 @pytest.mark.parametrize(
     ("proba", "y", "message"),
     [
