@@ -59,8 +59,7 @@ class GradCAMExplainer(BaseExplainer):
     Notes
     -----
     A map is empty, all zero, where no feature speaks for the class; ``Explanation.n_empty`` counts
-    them. In a DenseNet the last convolution adds only a few filters to the features of those
-    before; ``layer="densenet121/relu"`` weighs all of them.
+    them.
 
     References
     ----------
