@@ -47,7 +47,7 @@ class SHAPExplainer(BaseExplainer):
     max_evals : int, default=500
         Masked images looked at for each image by "partition".
     target : {"predicted", "true"}, label, or array-like of shape (n,), default="predicted"
-        Class that the values are about: the predicted one; the true one, for which ``explain`` and
+        Class that the maps are about: the predicted one; the true one, for which ``explain`` and
         ``fit_transform`` need y; a label; or a label for each image.
     classes : {"target", "all"}, default="target"
         Explain that class, or every class along a last axis of the values.
