@@ -67,8 +67,6 @@ class DecisionCurveDisplay:
         classes,
         *,
         standardized=False,
-        sample_weight=None,
-        test_harm=0.0,
         name=None,
     ):
         self.thresholds = thresholds
