@@ -231,7 +231,7 @@ def _clone_layer(layer):
     return type(layer).from_config({**layer.get_config(), **own_name})
 
 
-def flatten_graph(model, image_shape=None, taps=()):
+def flatten_graph(model, image_shape=None, taps=(), batch_size=None):
     """Re-draw a model without nested models.
 
     Parameters
@@ -245,6 +245,8 @@ def flatten_graph(model, image_shape=None, taps=()):
         Names of calls to whose output a new input is added. Where that input is zero the model
         computes what it did, and the gradient with respect to the input is the one with respect
         to the layer's output.
+    batch_size : int, default=None
+        Number of images in a batch. None keeps the model's own.
 
     Returns
     -------
@@ -255,7 +257,10 @@ def flatten_graph(model, image_shape=None, taps=()):
     model = open_model(model)
     inputs = [
         keras.Input(
-            batch_shape=tensor.shape if image_shape is None else (None, *image_shape),
+            batch_shape=(
+                batch_size or (tensor.shape[0] if image_shape is None else None),
+                *(tensor.shape[1:] if image_shape is None else image_shape),
+            ),
             dtype=tensor.dtype,
             name=tensor.name.split(":")[0],
         )

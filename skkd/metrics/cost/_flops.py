@@ -1,19 +1,15 @@
 """Floating-point operations of one forward pass."""
 
+import contextlib
+import inspect
 import math
 
 import pandas as pd
 
 from skkd._warnings import warn
+from skkd.metrics.cost._operations import count_attention, count_einsum, count_operation
 
 _CONVENTIONS = ("profiler", "2mac", "mac")
-
-# Operations of keras.ops in a functional model are no layers, and their classes are not public.
-_ARITHMETIC_OPERATIONS = {"Add", "Subtract", "Multiply", "Divide", "TrueDivide"}
-_FREE_OPERATIONS = {
-    *("Concatenate", "ExpandDims", "Flip", "GetItem", "Pad", "Reshape", "Squeeze", "Transpose"),
-    *("Relu", "Relu6", "Sigmoid", "Silu", "Tanh"),
-}
 
 
 def count_flops(
@@ -32,10 +28,23 @@ def count_flops(
     global pooling                   1 an input
     sum, product, ... of m inputs    m - 1 an output
     softmax                          5 an output
+    attention of several heads       2 a multiply-add of projections, scores and mix, 1 an
+                                     output for their biases, 1 a query's value for the
+                                     scale, 5 a score
+    recurrent layer                  those of its cell, as often as there are steps: 2 a
+                                     multiply-add, 1 for each bias, sum and product
     batch normalization              0 on images and their maps, 8 a value on vectors
-    other activations, dropout,      0
+    layer, group normalization       5 a value, and 1 each for scale and offset
+    RMS normalization                4 a value
+    matmul, einsum, conv, ... of     2 a multiply-add
+    ``keras.ops``
+    mean, sum, maximum over axes     1 an input
+    square, logarithm, negative      1 an output, 2 for rsqrt
+    other activations and functions  0
+    of single values, dropout,
     padding, reshaping, rescaling,
-    resizing, concatenation
+    resizing, concatenation, masks,
+    whatever gives integers
     ================================ =================================================
 
     Parameters
@@ -61,7 +70,17 @@ def count_flops(
     Warns
     -----
     UserWarning
-        Names a layer of a type this function does not know, whose operations are left out.
+        Names a layer whose operations are left out.
+
+    Notes
+    -----
+    A layer of another type counts what it calls inside, found by calling it on symbolic images.
+    Not counted but named in a warning are layers that call TensorFlow, JAX, torch or NumPy, and
+    the operations of ``keras.ops`` that decompose or solve, transform (fft), sort, scatter,
+    loop or branch, and `keras.layers.AdditiveAttention`.
+
+    Every multiply-add of a transposed or grouped convolution is counted once, where TensorFlow's
+    profiler counts otherwise.
 
     References
     ----------
@@ -82,25 +101,29 @@ def count_flops(
     608
     """
     from skkd.models._estimators import find_model
-    from skkd.models._graph import flatten_graph
+    from skkd.models._graph import flatten_graph, without_traces
 
     if convention not in _CONVENTIONS:
         raise ValueError(f"convention must be one of {list(_CONVENTIONS)}; got {convention!r}")
     network = find_model(model)[0]
     if input_shape is not None:
         input_shape = _check_input_shape(input_shape, network)
+    images = network.inputs[0].shape[0] if getattr(network, "inputs", None) else None
     rows = []
-    for call in flatten_graph(network, input_shape).calls:
-        shapes = [tuple(tensor.shape[1:]) for tensor in call.inputs]
-        output_shape = tuple(call.output.shape[1:])
-        if None in output_shape or any(None in shape for shape in shapes):
-            raise ValueError(
-                f"input_shape must be given for model {network.name!r}, whose layer {call.name!r} "
-                f"has outputs of the open shape {output_shape}"
+    with without_traces(network):
+        # One image at a time, since windows and patches may be folded into the batch.
+        for call in flatten_graph(network, input_shape, batch_size=images or 1).calls:
+            if any(None in tensor.shape for tensor in (call.output, *call.inputs)):
+                raise ValueError(
+                    f"input_shape must be given for model {network.name!r}, whose layer "
+                    f"{call.name!r} has outputs of the open shape {tuple(call.output.shape[1:])}"
+                )
+            macs, others = _count_call(call, call.name)
+            flops = {"profiler": 2 * macs + others, "2mac": 2 * macs, "mac": macs}[convention]
+            output_shape = tuple(call.output.shape[1:])
+            rows.append(
+                (call.name, type(call.layer).__name__, output_shape, flops // (images or 1))
             )
-        macs, others = _count_call(call, shapes, output_shape)
-        flops = {"profiler": 2 * macs + others, "2mac": 2 * macs, "mac": macs}[convention]
-        rows.append((call.name, type(call.layer).__name__, output_shape, flops))
     table = pd.DataFrame(rows, columns=["layer", "type", "output_shape", "flops"])
     return table if per_layer else int(table["flops"].sum())
 
@@ -118,28 +141,121 @@ def _check_input_shape(input_shape, network):
     return shape
 
 
-def _count_call(call, shapes, output_shape):
-    """Return the multiply-adds and the other operations of one call of a layer."""
+def _count_call(call, path):
+    """Return the multiply-adds and the other operations of one call of a layer or operation."""
     from keras import layers
 
-    from skkd.models._head import PreActivation
+    operation, node_index, _ = call.output._keras_history
+    arguments = operation._inbound_nodes[node_index].arguments
+    layer, args, kwargs = call.layer, arguments.args, arguments.kwargs
+    # A subclass with a call of its own may do anything.
+    if type(layer).call.__module__.startswith("keras."):
+        if not isinstance(layer, layers.Layer):
+            counted = count_operation(layer, args, kwargs, call.output)
+        elif isinstance(layer, layers.RNN):
+            return _count_steps(layer, args[0] if args else kwargs["sequences"], path)
+        elif isinstance(layer, layers.TimeDistributed):
+            images = call.inputs[0]
+            once = _count_drawn(layer.layer, [_without_steps(images)], {}, path)
+            return tuple(images.shape[1] * n for n in once)
+        elif isinstance(layer, layers.Bidirectional):
+            ways = [
+                _count_steps(way, call.inputs[0], path)
+                for way in (layer.forward_layer, layer.backward_layer)
+            ]
+            merging = {"sum": 1, "mul": 1, "ave": 2}.get(layer.merge_mode, 0)
+            macs, others = (sum(n) for n in zip(*ways, strict=True))
+            return macs, others + merging * math.prod(call.output.shape)
+        elif isinstance(layer, layers.MultiHeadAttention | layers.GroupQueryAttention):
+            given = inspect.signature(layer.call).bind(*args, **kwargs).arguments
+            key = given["value"] if given.get("key") is None else given["key"]
+            return count_attention(layer, given["query"].shape, given["value"].shape, key.shape)
+        else:
+            shapes = [tuple(tensor.shape) for tensor in call.inputs]
+            counted = _count_layer(layer, shapes, tuple(call.output.shape))
+        if counted[0] is not None:
+            return counted
+    if isinstance(layer, layers.Layer) or not type(layer).__module__.startswith("keras."):
+        if "training" in inspect.signature(layer.call).parameters:
+            kwargs = {**kwargs, "training": False}
+        # Whatever a user's layer fails with, its operations are not known.
+        with contextlib.suppress(Exception):
+            return _count_drawn(layer.call, args, kwargs, path)
+    warn(
+        f"the operations of layer {path!r} are not counted: its type {type(layer).__name__} is "
+        "unknown"
+    )
+    return 0, 0
 
-    layer, activated = call.layer, True
-    while isinstance(layer, layers.Wrapper):
-        activated = activated and not isinstance(layer, PreActivation)
-        layer = layer.layer
+
+def _count_drawn(function, args, kwargs, path):
+    """Count what a function calls when it is given symbolic inputs of these shapes."""
+    import keras
+
+    from skkd.models._graph import flatten_graph
+
+    inputs = []
+
+    def anew(value):
+        if not isinstance(value, keras.KerasTensor):
+            return value
+        inputs.append(keras.Input(batch_shape=value.shape, dtype=value.dtype))
+        return inputs[-1]
+
+    args, kwargs = keras.tree.map_structure(anew, (list(args), dict(kwargs)))
+    outputs = [
+        tensor
+        for tensor in keras.tree.flatten(function(*args, **kwargs))
+        if isinstance(tensor, keras.KerasTensor) and not any(tensor is i for i in inputs)
+    ]
+    if not outputs:
+        return 0, 0
+    counts = [
+        _count_call(call, f"{path}/{call.name}")
+        for call in flatten_graph(keras.Model(inputs, outputs)).calls
+    ]
+    return tuple(sum(n) for n in zip(*counts, strict=True))
+
+
+def _count_steps(layer, sequences, path):
+    """Count a recurrent layer: its cell, as many times as there are steps."""
+    import keras
+
+    images = _without_steps(sequences)
+    if hasattr(layer.cell, "kernel_size"):
+        shape = layer.compute_output_shape(sequences.shape)
+        shape = shape[0] if layer.return_state else shape
+        shape = (shape[0], *shape[2:]) if layer.return_sequences else shape
+        states = [keras.KerasTensor(shape, images.dtype) for _ in range(2)]
+    else:
+        states = keras.tree.map_structure(
+            lambda state: keras.KerasTensor(state.shape, state.dtype),
+            layer.cell.get_initial_state(batch_size=sequences.shape[0]),
+        )
+        states = states if isinstance(states, list | tuple) else [states]
+    once = _count_drawn(layer.cell, [images, states], {}, path)
+    return tuple(sequences.shape[1] * n for n in once)
+
+
+def _without_steps(sequences):
+    import keras
+
+    return keras.KerasTensor((sequences.shape[0], *sequences.shape[2:]), sequences.dtype)
+
+
+def _count_layer(layer, shapes, output_shape):
+    """Return the multiply-adds and the other operations of a layer of Keras, None if unknown."""
+    from keras import layers
+
     outputs = math.prod(output_shape)
     macs = _multiply_adds(layer, shapes, outputs)
     if macs is not None:
-        softmax = activated and getattr(layer.activation, "__name__", "") == "softmax"
+        softmax = getattr(layer.activation, "__name__", "") == "softmax"
+        if isinstance(layer, layers.EinsumDense):
+            return macs, outputs * ((layer.bias is not None) + 5 * softmax)
         return macs, outputs * (bool(layer.use_bias) + 5 * softmax)
     others = _other_operations(layer, shapes, output_shape)
-    if others is None:
-        warn(
-            f"the operations of layer {call.name!r} are not counted: its type "
-            f"{type(layer).__name__} is unknown"
-        )
-    return 0, others or 0
+    return (None if others is None else 0), others
 
 
 def _multiply_adds(layer, shapes, outputs):
@@ -148,6 +264,8 @@ def _multiply_adds(layer, shapes, outputs):
 
     if isinstance(layer, layers.Dense):
         return outputs * shapes[0][-1]
+    if isinstance(layer, layers.EinsumDense):
+        return sum(count_einsum(layer.equation, [shapes[0], tuple(layer.kernel.shape)]))
     if isinstance(layer, layers.SeparableConv1D | layers.SeparableConv2D):
         channels = layer.depth_multiplier * _channels(layer, shapes[0])
         # The depthwise step leaves `channels` maps of the output's size.
@@ -163,7 +281,7 @@ def _multiply_adds(layer, shapes, outputs):
 
 
 def _channels(layer, shape):
-    return shape[0] if layer.data_format == "channels_first" else shape[-1]
+    return shape[1] if layer.data_format == "channels_first" else shape[-1]
 
 
 def _other_operations(layer, shapes, output_shape):
@@ -177,7 +295,7 @@ def _other_operations(layer, shapes, output_shape):
     if isinstance(layer, layers.Activation):
         return 5 * outputs if getattr(layer.activation, "__name__", "") == "softmax" else 0
     if isinstance(layer, layers.BatchNormalization):
-        return 8 * outputs if len(output_shape) == 1 else 0
+        return 8 * outputs if len(output_shape) == 2 else 0
     if isinstance(layer, _kinds("MaxPooling", "AveragePooling")):
         return outputs * math.prod(layer.pool_size)
     if isinstance(layer, _kinds("GlobalAveragePooling", "GlobalMaxPooling")):
@@ -192,11 +310,14 @@ def _other_operations(layer, shapes, output_shape):
         | layers.Minimum,
     ):
         return outputs * (len(shapes) - 1)
-    if isinstance(layer, layers.Layer):
-        return 0 if isinstance(layer, _free_layers()) else None
-    if name in _ARITHMETIC_OPERATIONS:
-        return outputs
-    return 0 if name in _FREE_OPERATIONS else None
+    values = math.prod(shapes[0])
+    if isinstance(layer, layers.RMSNormalization):
+        return 4 * values
+    if isinstance(layer, layers.LayerNormalization | layers.GroupNormalization):
+        return (5 + bool(layer.scale) + bool(layer.center)) * values
+    if isinstance(layer, layers.UnitNormalization):
+        return 3 * values
+    return 0 if isinstance(layer, _free_layers()) or name.startswith("Random") else None
 
 
 def _kinds(*names):
@@ -217,6 +338,5 @@ def _free_layers():
         *(layers.Dropout, *_kinds("SpatialDropout"), layers.GaussianDropout),
         *(layers.AlphaDropout, layers.GaussianNoise, layers.ActivityRegularization),
         *(layers.Normalization, layers.Rescaling, layers.Resizing, layers.CenterCrop),
-        *(layers.RandomBrightness, layers.RandomContrast, layers.RandomCrop, layers.RandomFlip),
-        *(layers.RandomRotation, layers.RandomTranslation, layers.RandomZoom),
+        *(layers.Masking, layers.Embedding),
     )
