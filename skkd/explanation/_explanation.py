@@ -158,6 +158,8 @@ def _columns(explanation, rows):
     values = explanation.values[rows]
     if explanation.layer_names is not None:
         names = [name.rpartition("/")[2] for name in explanation.layer_names]
+        if len(set(names)) < len(names):
+            names = explanation.layer_names
         return list(zip(names, np.moveaxis(values, 1, 0), strict=True))
     if explanation.classes is not None:
         names = [f"{explanation.method} {label}" for label in explanation.classes]

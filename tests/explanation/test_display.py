@@ -113,3 +113,215 @@ def test_drawing_leaves_matplotlibs_settings_alone(explanations):
     before = dict(plt.rcParams)
     explanations[0].plot()
     assert dict(plt.rcParams) == before
+
+
+def plain(images, maps=None, **about):
+    """Return an explanation of images, by default with maps that rise from left to right."""
+    n, height, width = images.shape[:3]
+    if maps is None:
+        maps = np.tile(np.linspace(0, 1, width), (n, height, 1))
+    about = {"targets": np.arange(n), "probabilities": np.ones(n), "method": "map"} | about
+    return Explanation(values=maps, images=images, **about)
+
+
+def drawn_colors(ax, image):
+    """Return the colors on the canvas at the middle of every pixel of an image."""
+    figure = ax.figure
+    figure.canvas.draw()
+    canvas = np.asarray(figure.canvas.buffer_rgba())
+    height, width = image.shape[:2]
+    points = [(x, y) for y in range(height) for x in range(width)]
+    columns, rows = ax.transData.transform(points).astype(int).T
+    return canvas[len(canvas) - 1 - rows, columns, :3].reshape(height, width, 3)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "values", "window"),
+    [
+        (np.uint8, [40, 60, 200], (0, 255)),
+        (np.uint8, [255, 255, 255], (0, 255)),
+        (bool, [0, 1, 1], (0, 1)),
+        (bool, [1, 1, 1], (0, 1)),
+        (np.float32, [0.25, 0.5, 0.75], (0.25, 0.75)),
+        (np.float16, [0, 128, 255], (0, 255)),
+        (np.int16, [-1000, 0, 3000], (-1000, 3000)),
+        (np.float64, [7, 7, 7], (0, 7)),
+        (np.float64, [-7, -7, -7], (-7, 0)),
+        (np.float64, [0, 0, 0], (0, 1)),
+        (np.float64, [np.nan, 1, 3], (1, 3)),
+    ],
+)
+@pytest.mark.parametrize("n_channels", [1, 3])
+def test_all_images_are_drawn_in_one_window_which_is_said(dtype, values, window, n_channels):
+    images = np.ones((3, 4, 5, n_channels)) * np.reshape(values, (3, 1, 1, 1))
+    display = plain(images.astype(dtype)).plot()
+    assert display.window_ == window
+    note = display.axes_[-1, 0].get_xlabel()
+    assert note.split() == ["black", f"{window[0]:g},", "white", f"{window[1]:g}"]
+    low, high = window
+    for (image, _), value in zip(display.axes_, values, strict=True):
+        (drawn,) = image.images
+        if not np.isnan(value):
+            gray = drawn.to_rgba(drawn.get_array())[..., :3]
+            np.testing.assert_allclose(gray, (value - low) / (high - low), atol=1 / 255)
+    assert display.axes_[0, 1].images[0].get_clim() == window
+
+
+@pytest.mark.parametrize("n_channels", [2, 4, 13])
+def test_other_numbers_of_channels_are_drawn_as_their_mean(rng, n_channels):
+    images = rng.integers(0, 256, (2, 4, 5, n_channels)).astype(np.uint8)
+    display = plain(images).plot()
+    for row in range(2):
+        for ax in display.axes_[row]:
+            np.testing.assert_allclose(ax.images[0].get_array(), images[row].mean(axis=-1))
+            assert ax.images[0].get_clim() == (0, 255)
+    note = display.axes_[-1, 0].get_xlabel().replace("\n", " ")
+    assert note == f"mean of {n_channels} channels, black 0, white 255"
+
+
+@pytest.mark.parametrize("shape", [(1, 64), (64, 1), (1, 1)])
+def test_images_of_one_row_or_column_are_drawn(rng, shape):
+    display = plain(rng.random((2, *shape, 1)), rng.random((2, *shape))).plot()
+    display.figure_.canvas.draw()
+    assert display.axes_[0, 0].images[0].get_array().shape == shape
+    assert (display.figure_.get_size_inches() < 20).all()
+    for ax in display.axes_.flat:
+        assert min(ax.get_window_extent().width, ax.get_window_extent().height) > 20
+
+
+@pytest.mark.parametrize("overlay", [0.5, 1])
+def test_anatomy_is_as_bright_as_without_a_map_where_the_map_is_zero(overlay):
+    images = np.full((1, 8, 8, 1), 200, np.uint8)
+    maps = np.zeros((1, 8, 8))
+    maps[0, :4] = 1
+    display = plain(images, maps).plot(overlay=overlay)
+    colors = drawn_colors(display.axes_[0, 1], images[0])
+    np.testing.assert_allclose(colors[5:], 200, atol=1)
+    highest = np.multiply(plt.colormaps["inferno"](1.0)[:3], 255)
+    np.testing.assert_allclose(
+        colors[:3], np.broadcast_to(overlay * highest + (1 - overlay) * 200, (3, 8, 3)), atol=2
+    )
+
+
+def test_a_constant_map_says_so_and_a_map_of_one_pixel_is_drawn():
+    maps = np.zeros((3, 20, 20))
+    maps[1] = 0.25
+    maps[2, 3, 4] = -1
+    display = plain(np.zeros((3, 20, 20, 1)), maps).plot()
+    notes = [axes[1].get_xlabel() for axes in display.axes_]
+    assert notes == ["constant 0", "constant 0.25", ""]
+    assert display.axes_[2, 1].images[1].get_array()[3, 4] == -1
+
+
+NAMES = [
+    "_x",
+    "$5-$10",
+    "$\\bad$",
+    "50% \\%",
+    "a\nb",
+    "\u80f6\u8d28\u7624",
+    "\u0648\u0631\u0645",
+    "__",
+    "",
+    "a\tb\0\udcff",
+]
+
+
+@pytest.mark.filterwarnings("ignore:Glyph", "ignore:.*font:UserWarning")
+@pytest.mark.parametrize("usetex", [False, True])
+def test_names_are_drawn_as_they_are(usetex):
+    n = len(NAMES)
+    explanation = Explanation(
+        values=np.ones((n, n, 4, 4)) * np.eye(4),
+        images=np.ones((n, 4, 4, 1), np.uint8),
+        targets=np.array(NAMES),
+        probabilities=np.ones(n),
+        labels=np.array(NAMES),
+        layer_names=NAMES,
+    )
+    with plt.rc_context({"text.usetex": usetex}):
+        display = explanation.plot(size=0.8, colorbar=False)
+        titles = [ax.get_title() for ax in display.axes_[0, 1:]]
+        labels = [axes[0].get_ylabel() for axes in display.axes_]
+        if not usetex:
+            display.figure_.canvas.draw()
+    assert titles == labels == [*NAMES[:-1], "a b ?"]
+    assert all(not ax.title.get_parse_math() for ax in display.axes_[0])
+    assert not any(ax.title.get_usetex() for ax in display.axes_[0])
+
+
+def assert_no_text_is_cut_or_overlaps(display):
+    display.figure_.canvas.draw()
+    texts = [t for ax in display.axes_.flat for t in (ax.title, ax.xaxis.label, ax.yaxis.label)]
+    boxes = [text.get_window_extent() for text in texts if text.get_text()]
+    images = [ax.get_window_extent() for ax in display.axes_.flat]
+    whole = display.figure_.bbox
+    for number, box in enumerate(boxes):
+        assert box.x0 >= whole.x0 - 1
+        assert box.x1 <= whole.x1 + 1
+        assert box.y0 >= whole.y0 - 1
+        assert box.y1 <= whole.y1 + 1
+        others = [other.padded(-1) for other in [*boxes[:number], *images]]
+        assert not any(box.overlaps(other) for other in others)
+
+
+@pytest.mark.parametrize("n", [1, 3])
+def test_long_names_are_broken_not_cut(rng, n):
+    long = "invasive ductal carcinoma_with_a_name_of_many_parts " * 2
+    explanation = plain(
+        *(rng.random((n, 8, 6, 1)), rng.random((n, 8, 6))),
+        targets=np.repeat(long, n),
+        labels=np.repeat(long, n),
+        method=long,
+    )
+    display = ExplanationDisplay.from_explanations([explanation, explanation])
+    assert_no_text_is_cut_or_overlaps(display)
+    assert "".join(display.axes_[0, 1].get_title().split()) == "".join(long.split())
+
+
+@pytest.mark.parametrize("kind", ["add_axes", "subplot", "inset", "subfigure", "polar"])
+def test_the_grid_is_drawn_in_axes_of_any_kind(explanations, kind):
+    figure = plt.figure(figsize=(9, 6))
+    if kind == "add_axes":
+        ax = figure.add_axes([0.1, 0.1, 0.8, 0.8])
+    elif kind == "inset":
+        ax = figure.add_subplot().inset_axes([0.1, 0.1, 0.8, 0.8])
+    elif kind == "subfigure":
+        ax = figure.subfigures(1, 2)[1].add_axes([0.1, 0.1, 0.8, 0.8])
+    else:
+        ax = figure.add_subplot(projection="polar" if kind == "polar" else None)
+    place = ax.get_window_extent()
+    display = ExplanationDisplay.from_explanations(explanations, ax=ax)
+    for drawn in display.axes_.flat:
+        box = drawn.get_window_extent()
+        assert box.x0 >= place.x0 - 1
+        assert box.x1 <= place.x1 + 1
+        assert box.y0 >= place.y0 - 1
+        assert box.y1 <= place.y1 + 1
+    figure.canvas.draw()
+
+
+def test_a_mosaic_of_axes_is_taken(explanations):
+    _, axes = plt.subplot_mosaic([["a", "b"], ["c", "d"]])
+    display = explanations[0].plot(ax=axes)
+    assert display.axes_[1, 1] is axes["d"]
+
+
+def test_forty_rows_of_one_class_do_not_overlap(rng):
+    display = plain(rng.random((40, 6, 6, 1)), labels=np.repeat("glioma", 40)).plot(size=1)
+    assert_no_text_is_cut_or_overlaps(display)
+
+
+def test_text_is_light_on_dark_styles(explanations):
+    with plt.style.context("dark_background"):
+        display = explanations[0].plot()
+        display.figure_.canvas.draw()
+    for ax in display.axes_[:, 0]:
+        assert {t.get_color() for t in (ax.title, ax.xaxis.label, ax.yaxis.label)} == {"white"}
+
+
+def test_layers_with_the_same_last_name_keep_their_whole_names(rng):
+    about = {"layer_names": ["a/conv", "b/conv"], "targets": [0], "probabilities": [1.0]}
+    about = {name: np.array(value) for name, value in about.items()}
+    display = plain(rng.random((1, 4, 4, 1)), rng.random((1, 2, 4, 4)), **about).plot()
+    assert list(display.map_names) == ["a/conv", "b/conv"]
