@@ -1,4 +1,4 @@
-"""Names of the rows of a table."""
+"""Names of the rows and columns of a table."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -34,3 +34,10 @@ def name_by_class(objects, parameter):
         seen[kind] += 1
         named[kind if total[kind] == 1 else f"{kind}-{seen[kind]}"] = item
     return named
+
+
+def apart_from(taken, name, kind):
+    """Return a name, after its kind, as in "class average", as long as it is one of those taken."""
+    while name in taken:
+        name = f"{kind} {name}"
+    return name

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from skkd.metrics._names import name_by_class
+from skkd.metrics._names import apart_from, name_by_class
 from skkd.metrics.faithfulness._confidence import TrueClassConfidence
 from skkd.metrics.faithfulness._fidelity import measure_fidelity
 from skkd.metrics.faithfulness._maps import map_reader
@@ -69,6 +69,9 @@ def fidelity_report(
         - "n", "skipped": number of images measured, and left out as their C_orig is below
           ``eps``.
 
+        A class or an explainer with one of these names, such as a class "average", is called
+        "class average" or "explainer random".
+
     See Also
     --------
     FidelityDisplay : Draw the report.
@@ -99,10 +102,11 @@ def fidelity_report(
     classes = np.unique(confidence.y) if classes is None else np.asarray(classes)
     if len(absent := np.setdiff1d(classes, confidence.y)):
         raise ValueError(f"classes must occur in y; got {absent.tolist()}, which do not")
-    readers = {
-        name: map_reader(explainer, confidence.images, confidence.y, layer=layer)
-        for name, explainer in explainers.items()
-    }
+    controls = {"random", *(f"inverted {name}" for name in explainers)}
+    readers = {}
+    for name, explainer in explainers.items():
+        row = apart_from(controls | (explainers.keys() - {name}), name, "explainer")
+        readers[row] = map_reader(explainer, confidence.images, confidence.y, layer=layer)
     measured = measure_fidelity(
         confidence,
         readers,
@@ -121,7 +125,7 @@ def fidelity_report(
         samples = measured[name]
         ratios, of_class = samples["fidelity"], samples["fidelity"].groupby(samples["class"])
         means = of_class.mean().loc[classes]
-        rows[name] = means.to_dict() | {
+        figures = {
             "average": means.mean(skipna=False),
             "median": ratios.median(),
             "std": ratios.std(ddof=0),
@@ -129,5 +133,10 @@ def fidelity_report(
             "n": ratios.count(),
             "skipped": ratios.isna().sum(),
         }
+        of_classes = {
+            apart_from({*figures, *means.index.drop(label)}, label, "class"): mean
+            for label, mean in means.items()
+        }
+        rows[name] = of_classes | figures
     report = pd.DataFrame.from_dict(rows, orient="index").rename_axis("explainer")
     return report.astype({"n": int, "skipped": int})

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 from sklearn.utils.validation import check_is_fitted
 
+from skkd.metrics._names import apart_from
 from skkd.metrics.usefulness._summary import classification_summary
 
 # scikit-learn's names of scores, where the table calls them otherwise, and their sign.
@@ -33,7 +34,8 @@ def distillation_report(search, X=None, y=None) -> pd.DataFrame:
         - `measured_on`: "validation", the folds of the search, or "test", the images given;
         - `alpha`, `temperature`: the student's, NaN for the teacher;
         - `accuracy`, `log_loss`, `macro_f1`, `roc_auc` and whatever else the search scored:
-          means over the folds, or the value on the images given.
+          means over the folds, or the value on the images given. A score with the name of
+          another column, such as "alpha", is called "score alpha".
 
     See Also
     --------
@@ -76,7 +78,7 @@ def distillation_report(search, X=None, y=None) -> pd.DataFrame:
         if key.startswith("mean_test_"):
             name = key.removeprefix("mean_test_")
             column, sign = _COLUMNS.get(name, (name, 1))
-            report[column] = sign * np.asarray(scores)
+            report[apart_from(report.columns, column, "score")] = sign * np.asarray(scores)
     if X is None:
         return report
     check_is_fitted(search, "best_estimator_")

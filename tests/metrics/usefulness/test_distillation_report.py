@@ -1,3 +1,4 @@
+import copy
 import warnings
 
 import numpy as np
@@ -119,3 +120,16 @@ def test_each_candidate_has_its_own_alpha_and_never_its_teachers(data):
     assert report["alpha"].tolist() == [0.25, 0.75]
     assert report["temperature"].tolist() == [3, 4]
     assert DistillationGridDisplay.from_search(search).scores.shape == (2, 2)
+
+
+def test_a_score_with_the_name_of_another_column_loses_nothing(search):
+    results = {
+        name.replace("neg_log_loss", "alpha").replace("f1_macro", "model"): value
+        for name, value in search.cv_results_.items()
+    }
+    other = copy.copy(search)
+    other.cv_results_ = results
+    report = distillation_report(other)
+    assert report["alpha"].tolist() == [0.2, 0.2, 0.8, 0.8]
+    np.testing.assert_array_equal(report["score alpha"], results["mean_test_alpha"])
+    np.testing.assert_array_equal(report["score model"], results["mean_test_model"])
