@@ -1,5 +1,7 @@
 """The axes that displays draw on, and the bars on them."""
 
+from skkd.explanation._text import AS_IT_IS, as_text, fit_text, ink
+
 
 def take_axes(display, ax):
     """Give a display the axes to draw on, those of a new figure where there are none."""
@@ -13,7 +15,15 @@ def take_axes(display, ax):
 
 def draw_bars(ax, lengths, spreads, names, **kwargs):
     """Draw a named horizontal bar for each row of a table, the first on top, and return them."""
-    bars = ax.barh(range(len(names)), lengths, **{"xerr": spreads, "capsize": 3, **kwargs})
-    ax.set(yticks=range(len(names)), yticklabels=names)
+    style = {"xerr": spreads, "capsize": 3, "ecolor": ink(ax), **kwargs}
+    bars = ax.barh(range(len(names)), lengths, **style)
+    # Wider names would leave nothing of the axes to the bars.
+    fitted = ax.text(0, 0, "", fontsize=ax.yaxis.get_ticklabels()[0].get_fontsize(), **AS_IT_IS)
+    labels = []
+    for name in names:
+        fitted.set_text(as_text(name))
+        labels.append(fit_text(fitted, 0.4 * ax.figure.bbox.width).get_text())
+    fitted.remove()
+    ax.set_yticks(range(len(names)), labels, **AS_IT_IS)
     ax.invert_yaxis()
     return bars

@@ -1,5 +1,6 @@
 """Drawing of how faithful explanations are."""
 
+from skkd.explanation._text import ink
 from skkd.metrics._axes import draw_bars, take_axes
 from skkd.metrics.faithfulness._fidelity_report import fidelity_report
 
@@ -77,14 +78,16 @@ class FidelityDisplay:
             report[classes].to_numpy(),
             [[row] * len(classes) for row in rows],
             s=12,
-            color="black",
+            color=ink(ax),
+            edgecolors=ax.get_facecolor(),
+            linewidths=0.5,
             zorder=3,
             label="Mean of a class",
         )
         self.random_line_ = ax.axvline(
             report["average"].iloc[first_control],
             linestyle=":",
-            color="black",
+            color=ink(ax),
             zorder=2.5,
             label="Random map",
         )

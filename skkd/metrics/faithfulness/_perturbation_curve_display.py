@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from skkd.explanation._text import draw_legend, legend_label
 from skkd.metrics._axes import take_axes
 from skkd.metrics._names import name_by_class
 from skkd.metrics.faithfulness._perturbation_curve import deletion_curve, insertion_curve
@@ -76,7 +77,8 @@ class PerturbationCurveDisplay:
         self.lines_, self.bands_ = [], []
         for name, curve in self.curves.items():
             mean, spread = curve.confidence.mean(axis=0), curve.confidence.std(axis=0)
-            style = {"label": f"{name} (AUC {curve.auc.mean():.3f})", **(curve_kwargs or {})}
+            label = legend_label(f"{name} (AUC {curve.auc.mean():.3f})")
+            style = {"label": label, **(curve_kwargs or {})}
             (line,) = ax.plot(curve.fractions, mean, **style)
             # Around a mean, a standard deviation may leave the range of probabilities.
             low, high = np.clip(mean - spread, 0, 1), np.clip(mean + spread, 0, 1)
@@ -93,7 +95,7 @@ class PerturbationCurveDisplay:
             xlim=(0, 1),
             ylim=(0, 1.02),
         )
-        ax.legend()
+        draw_legend(ax)
         return self
 
     @classmethod

@@ -1,5 +1,6 @@
 """Drawing of decision curves in the manner of scikit-learn's displays."""
 
+from skkd.explanation._text import AS_IT_IS, as_text, draw_legend, fit_text, ink, legend_label
 from skkd.metrics._axes import take_axes
 from skkd.metrics.usefulness._decision_curve import decision_curve
 
@@ -122,7 +123,8 @@ class DecisionCurveDisplay:
         for label, values, options in zip(
             self.classes, self.net_benefit, curve_kwargs, strict=True
         ):
-            style = {"label": self._line_label(label, name), **normalize_kwargs(options, Line2D)}
+            text = legend_label(self._line_label(label, name))
+            style = {"label": text, **normalize_kwargs(options, Line2D)}
             self.lines_ += ax.plot(self.thresholds, values, **style)
         if ref_lines:
             self._plot_references()
@@ -134,8 +136,10 @@ class DecisionCurveDisplay:
             if self.standardized
             else "Net benefit (net true positives per patient)"
         )
-        ax.set(xlabel=f"Threshold probability{of_class}", ylabel=unit)
-        ax.legend()
+        ax.set_ylabel(unit)
+        xlabel = ax.set_xlabel(as_text(f"Threshold probability{of_class}"), **AS_IT_IS)
+        fit_text(xlabel, ax.get_window_extent().width)
+        draw_legend(ax)
         return self
 
     def _line_label(self, label, name):
@@ -153,14 +157,15 @@ class DecisionCurveDisplay:
                 values,
                 linestyle="--",
                 linewidth=1,
-                color=line.get_color() if several else "0.4",
+                color=line.get_color() if several else ink(self.ax_),
                 label=None if several else "Treat all",
             )
         if several:
             # One entry stands for all the dashed lines: their colors already tell the class.
-            self.ax_.plot([], [], linestyle="--", linewidth=1, color="0.4", label="Treat all")
+            style = {"linestyle": "--", "linewidth": 1, "color": ink(self.ax_)}
+            self.ax_.plot([], [], label="Treat all", **style)
         self.treat_none_line_ = self.ax_.axhline(
-            0, linestyle=":", linewidth=1, color="0.4", label="Treat none"
+            0, linestyle=":", linewidth=1, color=ink(self.ax_), label="Treat none"
         )
 
     def _y_limits(self, drawn_before):

@@ -3,6 +3,7 @@
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
+from skkd.explanation._text import AS_IT_IS, as_text, fit_text
 from skkd.metrics._axes import take_axes
 from skkd.metrics.usefulness._distillation_report import searched
 
@@ -126,5 +127,7 @@ class DistillationGridDisplay:
             xlabel="temperature",
             ylabel="alpha, weight of the labels",
         )
-        self.figure_.colorbar(self.im_, ax=ax, label=self.score_name.replace("_", " "))
+        bar = self.figure_.colorbar(self.im_, ax=ax)
+        label = bar.ax.set_ylabel(as_text(self.score_name.replace("_", " ")), **AS_IT_IS)
+        fit_text(label, ax.get_window_extent().height)
         return self
