@@ -40,6 +40,8 @@ class ExplanationDisplay(MapDisplay):
     colorbars_ : list of matplotlib.colorbar.Colorbar
         One for maps without negative values and one for maps with, where there are such and they
         were asked for, after ``plot``.
+    window_ : tuple of float
+        The values of images drawn black and white, after ``plot``.
 
     Examples
     --------
