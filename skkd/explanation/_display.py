@@ -146,7 +146,13 @@ class MapDisplay:
         box = ax.get_position() if locator is None else locator(ax, None)
         grid = GridSpec(
             *(n_rows, n_columns),
-            **{"left": box.x0, "right": box.x1, "bottom": box.y0, "top": box.y1, "hspace": 0.4},
+            **{
+                "left": box.x0,
+                "right": box.x1,
+                "bottom": box.y0 + 0.1 * box.height,
+                "top": box.y1 - 0.05 * box.height,
+                "hspace": 0.4,
+            },
         )
         bottoms, tops, lefts, rights = grid.get_grid_positions(ax.figure)
         # Added one by one, as a layout engine would spread a grid over the whole figure.

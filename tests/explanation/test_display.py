@@ -325,3 +325,8 @@ def test_layers_with_the_same_last_name_keep_their_whole_names(rng):
     about = {name: np.array(value) for name, value in about.items()}
     display = plain(rng.random((1, 4, 4, 1)), rng.random((1, 2, 4, 4)), **about).plot()
     assert list(display.map_names) == ["a/conv", "b/conv"]
+
+
+def test_no_text_is_cut_or_overlaps_in_the_place_of_small_axes(rng):
+    ax = plt.figure(figsize=(4, 3)).add_axes([0.1, 0.1, 0.8, 0.8])
+    assert_no_text_is_cut_or_overlaps(plain(rng.random((3, 6, 6, 1))).plot(ax=ax))
