@@ -152,20 +152,6 @@ def _count_call(call, path):
     if type(layer).call.__module__.startswith("keras."):
         if not isinstance(layer, layers.Layer):
             counted = count_operation(layer, args, kwargs, call.output)
-        elif isinstance(layer, layers.RNN):
-            return _count_steps(layer, args[0] if args else kwargs["sequences"], path)
-        elif isinstance(layer, layers.TimeDistributed):
-            images = call.inputs[0]
-            once = _count_drawn(layer.layer, [_without_steps(images)], {}, path)
-            return tuple(images.shape[1] * n for n in once)
-        elif isinstance(layer, layers.Bidirectional):
-            ways = [
-                _count_steps(way, call.inputs[0], path)
-                for way in (layer.forward_layer, layer.backward_layer)
-            ]
-            merging = {"sum": 1, "mul": 1, "ave": 2}.get(layer.merge_mode, 0)
-            macs, others = (sum(n) for n in zip(*ways, strict=True))
-            return macs, others + merging * math.prod(call.output.shape)
         elif isinstance(layer, layers.MultiHeadAttention | layers.GroupQueryAttention):
             given = inspect.signature(layer.call).bind(*args, **kwargs).arguments
             key = given["value"] if given.get("key") is None else given["key"]
@@ -173,6 +159,10 @@ def _count_call(call, path):
         else:
             shapes = [tuple(tensor.shape) for tensor in call.inputs]
             counted = _count_layer(layer, shapes, tuple(call.output.shape))
+        if counted[0] is not None:
+            return counted
+        with contextlib.suppress(Exception):
+            counted = _count_wrapper(layer, call, path)
         if counted[0] is not None:
             return counted
     if isinstance(layer, layers.Layer) or not type(layer).__module__.startswith("keras."):
@@ -186,6 +176,26 @@ def _count_call(call, path):
         "unknown"
     )
     return 0, 0
+
+
+def _count_wrapper(layer, call, path):
+    """Count a layer that calls another one at every step, None if it is not such a layer."""
+    from keras import layers
+
+    images = call.inputs[0]
+    if isinstance(layer, layers.RNN):
+        return _count_steps(layer, images, path)
+    if isinstance(layer, layers.TimeDistributed):
+        once = _count_drawn(layer.layer, [_without_steps(images)], {}, path)
+        return tuple(images.shape[1] * n for n in once)
+    if isinstance(layer, layers.Bidirectional):
+        ways = [
+            _count_steps(way, images, path) for way in (layer.forward_layer, layer.backward_layer)
+        ]
+        merging = {"sum": 1, "mul": 1, "ave": 2}.get(layer.merge_mode, 0)
+        macs, others = (sum(n) for n in zip(*ways, strict=True))
+        return macs, others + merging * math.prod(call.output.shape)
+    return None, None
 
 
 def _count_drawn(function, args, kwargs, path):

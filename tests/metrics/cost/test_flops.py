@@ -334,6 +334,19 @@ def test_what_a_layer_calls_but_cannot_be_counted_is_named_within_it():
         assert count_flops(model) == 8
 
 
+def test_a_cell_that_cannot_be_counted_is_named():
+    class Cell(layers.SimpleRNNCell):
+        def call(self, x, states, training=None):
+            return keras.ops.convert_to_tensor(np.fft.fft(x).real), states
+
+    layer = layers.RNN(Cell(3), name="steps")
+    layer.compute_output_shape = lambda shape: (shape[0], 3)
+    layer.compute_output_spec = lambda x, **_: keras.KerasTensor((x.shape[0], 3))
+    inputs = keras.Input((5, 3))
+    with pytest.warns(UserWarning, match="the operations of layer 'steps"):
+        count_flops(keras.Model(inputs, layer(inputs)))
+
+
 def test_a_subclass_with_a_call_of_its_own_counts_by_that():
     class Twice(layers.Dense):
         def call(self, x):
@@ -358,3 +371,24 @@ def test_counting_leaves_nothing_on_the_layers(nested_model):
 def test_a_fixed_batch_counts_one_image():
     inputs = keras.Input(batch_shape=(8, 4))
     assert count_flops(keras.Model(inputs, layers.Dense(3)(inputs))) == 2 * 12 + 3
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "billions", "side"),
+    [
+        ("MobileNet", 0.569, 224),
+        ("MobileNetV2", 0.300, 224),
+        ("EfficientNetB0", 0.39, 224),
+        ("DenseNet121", 2.83, 224),
+        ("ResNet50", 3.86, 224),
+        ("ConvNeXtTiny", 4.46, 224),
+        ("NASNetMobile", 0.564, 224),
+        ("InceptionV3", 5.71, 299),
+        ("Xception", 8.4, 299),
+    ],
+)
+@pytest.mark.filterwarnings("error:the operations")
+def test_known_networks_have_their_published_multiply_adds(name, billions, side):
+    model = getattr(keras.applications, name)(weights=None, input_shape=(side, side, 3))
+    assert count_flops(model, convention="mac") / 1e9 == pytest.approx(billions, rel=0.012)
