@@ -36,7 +36,10 @@ from skkd.models._sharing import SharesModels
 
 
 def _of_student(name, doc):
-    return property(lambda self: getattr(self.student_, name), doc=doc)
+    def get(self):
+        return getattr(self.student_, name)
+
+    return property(get, doc=doc)
 
 
 class KDClassifier(SharesModels, ImageClassifierMixin, BaseEstimator):
