@@ -7,14 +7,15 @@ import pytest
 # What each room may import, besides itself and the way to warn.
 MAY_IMPORT = {
     "_warnings": set(),
+    "_text": set(),
     "images": set(),
     "_scikeras": {"_backend"},
     "_backend": set(),
     "datasets": {"images"},
     "models": {"images", "_scikeras", "_backend"},
     "distillation": {"models", "images", "_scikeras", "_backend"},
-    "explanation": {"models", "images", "_backend"},
-    "metrics": {"models", "distillation", "explanation", "images", "_backend"},
+    "explanation": {"models", "images", "_backend", "_text"},
+    "metrics": {"models", "distillation", "explanation", "images", "_backend", "_text"},
     "__main__": {"__init__", "datasets", "distillation", "explanation", "metrics", "models"},
     "__init__": set(),
 }

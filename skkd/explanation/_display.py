@@ -5,8 +5,8 @@ from typing import Self
 
 import numpy as np
 
+from skkd._text import AS_IT_IS, as_text, fit_text
 from skkd.explanation._picture import to_pictures
-from skkd.explanation._text import AS_IT_IS, as_text, fit_text
 
 # Longer images than this are stretched to it, or a row of pixels would be too thin to see.
 _LONGEST = 4

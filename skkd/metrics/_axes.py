@@ -1,6 +1,6 @@
 """The axes that displays draw on, and the bars on them."""
 
-from skkd.explanation._text import AS_IT_IS, as_text, fit_text, ink
+from skkd._text import AS_IT_IS, as_text, fit_text, ink
 
 
 def take_axes(display, ax):

@@ -1,6 +1,6 @@
 """Drawing of how faithful explanations are."""
 
-from skkd.explanation._text import ink
+from skkd._text import ink
 from skkd.metrics._axes import draw_bars, take_axes
 from skkd.metrics.faithfulness._fidelity_report import fidelity_report
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from skkd.explanation._text import draw_legend, legend_label
+from skkd._text import draw_legend, legend_label
 from skkd.metrics._axes import take_axes
 from skkd.metrics._names import name_by_class
 from skkd.metrics.faithfulness._perturbation_curve import deletion_curve, insertion_curve

@@ -1,6 +1,6 @@
 """Drawing of decision curves in the manner of scikit-learn's displays."""
 
-from skkd.explanation._text import AS_IT_IS, as_text, draw_legend, fit_text, ink, legend_label
+from skkd._text import AS_IT_IS, as_text, draw_legend, fit_text, ink, legend_label
 from skkd.metrics._axes import take_axes
 from skkd.metrics.usefulness._decision_curve import decision_curve
 

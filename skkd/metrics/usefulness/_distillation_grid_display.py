@@ -3,7 +3,7 @@
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from skkd.explanation._text import AS_IT_IS, as_text, fit_text
+from skkd._text import AS_IT_IS, as_text, fit_text
 from skkd.metrics._axes import take_axes
 from skkd.metrics.usefulness._distillation_report import searched
 
