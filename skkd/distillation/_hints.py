@@ -68,12 +68,13 @@ class Hints(BaseEstimator):
 
 
 def as_hints(hints):
-    """Return whatever a user calls hints as `Hints`, or None."""
+    """Return whatever a user calls hints as `Hints`, or None where there are none."""
     if isinstance(hints, dict):
         hints = Hints(hints)
-    if hints is not None:
-        hints._validate_params()
-    return hints
+    if hints is None:
+        return None
+    hints._validate_params()
+    return hints if hints.layers else None
 
 
 class TeacherFeatures:

@@ -144,6 +144,14 @@ def test_bad_hints_are_named(data, teacher, params, message):
         distilled(data, **{"teacher": teacher} | params)
 
 
+@pytest.mark.parametrize("hints", [{}, Hints({})])
+def test_no_pair_of_layers_is_no_hint(data, teacher, hints):
+    expected = distilled(data, teacher).model_.get_weights()[0]
+    np.testing.assert_array_equal(
+        distilled(data, teacher, hints=hints).model_.get_weights()[0], expected
+    )
+
+
 def test_a_file_that_hints_cannot_read_is_named(teacher, partly_broken_files):
     student = STUDENT.build((8, 8, 1), 3)
     hints = TeacherFeatures(Hints({"body/seen": "block1_conv"}), teacher, student)
