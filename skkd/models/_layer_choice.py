@@ -24,6 +24,9 @@ _PASSIVE = (
     keras.layers.UpSampling2D,
     keras.layers.ZeroPadding2D,
 )
+_GLOBAL_POOLING = (keras.layers.GlobalAveragePooling2D, keras.layers.GlobalMaxPooling2D)
+# Operations of keras.ops by which networks pool globally; their classes are not public.
+_REDUCTIONS = ("Amax", "Max", "Mean")
 
 
 def choose_layers(graph, layers, model_name):
@@ -34,9 +37,9 @@ def choose_layers(graph, layers, model_name):
     graph : FlatGraph
         The graph of the model.
     layers : {"conv", "all"} or list of str or int
-        All convolutions whose maps have an extent, unlike those that weigh channels as squeeze
-        and excitation do; every layer with a feature map; or some, by name or by position among
-        these convolutions.
+        All convolutions but those of globally pooled features, which weigh channels, as squeeze
+        and excitation does, or classify; every layer with a feature map; or some, by name or by
+        position among these convolutions.
     model_name : str
         Name of the model, for the message of an error.
 
@@ -47,9 +50,8 @@ def choose_layers(graph, layers, model_name):
     """
     with_maps = [call for call in graph.calls if len(call.output.shape) == 4]
     convolutions = [call for call in with_maps if isinstance(call.layer, CONVOLUTIONS)]
-    first = channels_first(graph)
-    with_extent = [call for call in convolutions if _has_extent(call.output, first)]
-    convolutions = with_extent or convolutions
+    pooled = _pooled(graph)
+    convolutions = [c for c in convolutions if id(c.output) not in pooled] or convolutions
     if layers == "all" and with_maps:
         return with_maps
     if not convolutions and (isinstance(layers, str) or not with_maps):
@@ -120,6 +122,20 @@ def _shared(graph):
             shared.append(call)
         horizon = max(horizon, last_reader.get(id(call.output), number))
     return shared
+
+
+def _pooled(graph):
+    """Return the ids of the tensors that a global pooling has left without an extent."""
+    first, pooled = channels_first(graph), set()
+    for call in graph.calls:
+        after = any(id(tensor) in pooled for tensor in call.inputs)
+        if (
+            isinstance(call.layer, _GLOBAL_POOLING)
+            or type(call.layer).__name__ in _REDUCTIONS
+            or (after and not _has_extent(call.output, first))
+        ):
+            pooled.add(id(call.output))
+    return pooled
 
 
 def _has_extent(tensor, first):
