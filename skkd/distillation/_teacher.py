@@ -11,7 +11,7 @@ from skkd.distillation._callable_teacher import CallableTeacher
 from skkd.distillation._estimator_teacher import EstimatorTeacher, fit_on_images, is_estimator
 from skkd.distillation._keras_teacher import KerasTeacher, load_teacher
 from skkd.images._blocks import in_memory
-from skkd.models._classifier import NetworkClassifier
+from skkd.models._image_classifier import ImageClassifierMixin
 from skkd.models._sharing import SharesModels
 
 
@@ -114,7 +114,7 @@ def _make_ready(teacher, lessons):
         estimator = clone(model)
         if kept := estimator is model:
             inner = getattr(estimator, "estimator", None)
-            if isinstance(inner, NetworkClassifier):
+            if isinstance(inner, ImageClassifierMixin):
                 return KerasTeacher(inner.model_, inner.classes_)
         else:
             lessons.images = in_memory(lessons.images)

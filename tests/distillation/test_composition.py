@@ -6,6 +6,7 @@ import pytest
 from keras import layers
 from making import make_student
 from sklearn.base import clone
+from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.tree import DecisionTreeClassifier
@@ -164,6 +165,13 @@ def test_classes_of_given_logits_are_named_by_a_teacher_that_is_not_here(data, t
     named.fit(X, y, teacher_logits=logits[:, ::-1])
     np.testing.assert_array_equal(weights(named), weights(plain))
     assert not hasattr(named, "teacher_")
+
+
+def test_a_frozen_student_teaches_from_its_network_whoever_taught_it(data, teacher):
+    first = make_student(teacher, NETWORK, epochs=1).fit(*data)
+    for frozen in (FrozenEstimator(first), FrozenEstimator(first.student_)):
+        second = make_student(frozen, NETWORK, epochs=1).fit(*data)
+        assert second.teacher_ is first.model_
 
 
 def test_a_cloned_teacher_shares_its_model_and_not_its_classifier(teacher):
