@@ -11,7 +11,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from skkd.models._adapter import adapt_input
 from skkd.models._batches import predict
 from skkd.models._features import flat_features, named_call
-from skkd.models._graph import flatten_graph
+from skkd.models._graph import flatten_graph, without_traces
 
 
 class Hints(BaseEstimator):
@@ -98,6 +98,11 @@ class TeacherFeatures:
     """
 
     def __init__(self, hints, teacher, student):
+        self._teacher = teacher
+        with without_traces(teacher):
+            self._connect(hints, teacher, student)
+
+    def _connect(self, hints, teacher, student):
         teacher_graph, student_graph = flatten_graph(teacher), flatten_graph(student)
         channels, outputs = [], []
         for teacher_name, student_name in hints.layers.items():
@@ -134,7 +139,8 @@ class TeacherFeatures:
         They are resized to the student's layers.
         """
         if self._of_images is None:
-            self._of_images = adapt_input(self._network, tuple(images.shape[1:]))
+            with without_traces(self._teacher):
+                self._of_images = adapt_input(self._network, tuple(images.shape[1:]))
         return predict(self._of_images, images, batch_size).astype(np.float32)
 
     def answering(self, batch_size):

@@ -9,7 +9,7 @@ import numpy as np
 from skkd.distillation._answers import as_logits
 from skkd.models._adapter import adapt_input
 from skkd.models._batches import predict
-from skkd.models._graph import open_model
+from skkd.models._graph import open_model, without_traces
 from skkd.models._head import find_head
 
 
@@ -77,8 +77,9 @@ class KerasTeacher:
         self.source = model
         self.labels = labels
         self.outputs = outputs
-        self._head = find_head(model, n_classes=2) if outputs == "auto" else None
-        self.network = self._head.network if self._head else open_model(model)
+        with without_traces(model):
+            self._head = find_head(model, n_classes=2) if outputs == "auto" else None
+            self.network = self._head.network if self._head else open_model(model)
         self._taking = {}
 
     def __reduce__(self):
@@ -95,7 +96,8 @@ class KerasTeacher:
         """Return the logits of images, of shape (n, n_outputs)."""
         shape = tuple(images.shape[1:])
         if shape not in self._taking:
-            self._taking[shape] = adapt_input(self.network, shape)
+            with without_traces(self.source):
+                self._taking[shape] = adapt_input(self.network, shape)
         values = predict(self._taking[shape], images, batch_size)
         if self._head is None:
             return as_logits(values, self.outputs, "teacher: the model's outputs")
@@ -107,10 +109,11 @@ class KerasTeacher:
 
 def network_fingerprint(model):
     """Return a digest of a model's architecture and weights, however it is compiled."""
-    if not getattr(model, "inputs", None):
-        model = open_model(model)
-    bare = keras.Model(model.inputs, model.outputs, name=model.name)
-    digest = hashlib.blake2b(bare.to_json().encode(), digest_size=16)
+    with without_traces(model):
+        opened = model if getattr(model, "inputs", None) else open_model(model)
+        bare = keras.Model(opened.inputs, opened.outputs, name=model.name)
+        architecture = bare.to_json()
+    digest = hashlib.blake2b(architecture.encode(), digest_size=16)
     for weights in model.get_weights():
         digest.update(np.ascontiguousarray(weights).tobytes())
     return digest.hexdigest()

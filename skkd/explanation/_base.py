@@ -14,11 +14,11 @@ from tqdm.auto import tqdm
 from skkd._backend import traced
 from skkd.explanation._class_score import explained_class
 from skkd.explanation._explanation import Explanation
-from skkd.images import as_images
 from skkd.images._finite import check_finite_images
 from skkd.models._batches import Batches
 from skkd.models._estimators import find_classifier
-from skkd.models._graph import without_traces
+from skkd.models._graph import open_model, without_traces
+from skkd.models._layout import image_layout, read_as_taken
 
 
 class BaseExplainer(TransformerMixin, BaseEstimator, metaclass=ABCMeta):
@@ -201,13 +201,9 @@ class BaseExplainer(TransformerMixin, BaseEstimator, metaclass=ABCMeta):
         found = find_classifier(self.estimator)
         self.model_, self._head, self.classes_, self._steps_before = found
         self.network_ = self._head.network
-        if len(self.network_.inputs) != 1:
-            raise ValueError(
-                f"model {self.model_.name!r} has {len(self.network_.inputs)} inputs; an explainer "
-                "takes models of one image"
-            )
         self._functions = {}
         with without_traces(self.network_):
+            self._layout = image_layout(open_model(self.model_))
             self._check_network()
 
     def _made(self, make, image_shape):
@@ -289,17 +285,12 @@ class BaseExplainer(TransformerMixin, BaseEstimator, metaclass=ABCMeta):
         if self._steps_before is not None:
             X = self._steps_before.transform(X)
         wanted = self.network_.input_shape[1:]
-        if len(wanted) != 3:
-            raise ValueError(
-                f"model {self.model_.name!r} takes inputs of shape {wanted}, which are no images"
-            )
-        size = None if None in wanted[:2] else wanted[:2]
-        images = as_images(X, image_size=size, color_mode={1: "grayscale", 3: "rgb"}.get(wanted[2]))
+        images = read_as_taken(X, wanted, self._layout)
         have = tuple(images.shape[1:])
         if len(have) != 3 or any(w not in (None, h) for w, h in zip(wanted, have, strict=True)):
             raise ValueError(
                 f"X has images of shape {have}, but model {self.model_.name!r} takes images of "
-                f"shape {wanted}"
+                f"shape {self.model_.input_shape[1:]}"
             )
         if len(images) == 0:
             raise ValueError("X has no images; at least one is needed")

@@ -1,5 +1,6 @@
 """The class that an explanation is about, and its score, inside a function to differentiate."""
 
+import numpy as np
 from keras import ops
 
 
@@ -31,7 +32,17 @@ def class_scores(head, logits, output):
 
 def class_score(head, logits, targets, output):
     """Return the sum over images of the scores of the classes asked for, to differentiate."""
-    return ops.sum(_pick(class_scores(head, logits, output), _resolve(logits, targets)))
+    targets = _resolve(logits, targets)
+    scores = ops.cast(logits, "float32")
+    chosen = _pick(scores, targets)
+    if output == "probability":
+        # The same probability, from its log odds: those of a softmax in float32 sum to 1 but for
+        # a rounding, which would be all of the gradient where a class is sure.
+        if head.activation == "softmax":
+            is_chosen = ops.one_hot(targets, scores.shape[-1]) > 0
+            chosen = chosen - ops.logsumexp(ops.where(is_chosen, -np.inf, scores), axis=-1)
+        chosen = ops.exp(-ops.softplus(-chosen))
+    return ops.sum(chosen)
 
 
 def _resolve(logits, targets):

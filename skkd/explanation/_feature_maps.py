@@ -11,7 +11,8 @@ from sklearn.utils.validation import check_is_fitted
 
 from skkd.explanation._base import BaseExplainer
 from skkd.models._graph import flatten_graph
-from skkd.models._layer_choice import channels_first, choose_layers
+from skkd.models._layer_choice import choose_layers
+from skkd.models._layout import Layout
 
 REDUCTIONS = {
     "mean": ops.mean,
@@ -33,8 +34,9 @@ class FeatureMapExplainer(BaseExplainer):
         A trained model, a fitted estimator that holds one in ``model_`` such as `KDClassifier`,
         or a Pipeline ending in one.
     layers : {"conv", "all"}, list of str or list of int, default="conv"
-        All convolutions; every layer with a feature map; or some, by name (those of nested models
-        are called "outer/inner") or by position among the convolutions.
+        All convolutions, and of a vision transformer what each step makes of its tokens; every
+        layer with a feature map; or some, by name (those of nested models are called
+        "outer/inner") or by position among the first.
     reduction : {"mean", "max", "abs_mean"} or callable, default="mean"
         How a layer's filters become one map: the paper's mean, the maximum, the mean of absolute
         values, or a function ``(features, axis) -> map`` of Keras operations.
@@ -154,7 +156,7 @@ class FeatureMapExplainer(BaseExplainer):
 
     def _check_network(self):
         graph = flatten_graph(self.network_)
-        calls = choose_layers(graph, self.layers, self.model_.name)
+        calls = choose_layers(graph, Layout(graph), self.layers, self.model_.name)
         self.layer_names_ = [call.name for call in calls]
 
     def _explain_images(self, images, targets):
@@ -169,9 +171,10 @@ class FeatureMapExplainer(BaseExplainer):
     def _make_function(self, image_shape):
         graph = flatten_graph(self.network_, image_shape)
         # Known from fit, as the size of the images may change which layers have an extent.
-        calls = choose_layers(graph, self.layer_names_, self.model_.name)
-        axis = 1 if channels_first(graph) else -1
-        maps = [self._draw_map(graph.activated(call), axis, image_shape) for call in calls]
+        layout = Layout(graph)
+        calls = choose_layers(graph, layout, self.layer_names_, self.model_.name)
+        features = [layout.maps(graph.activated(call)) for call in calls]
+        maps = [self._draw_map(tensor, image_shape) for tensor in features]
         maps = ops.cast(ops.stack(maps, axis=1), "float32")
         if self.normalize:
             low = ops.min(maps, axis=(2, 3), keepdims=True)
@@ -180,11 +183,11 @@ class FeatureMapExplainer(BaseExplainer):
         model = graph.model([maps, graph.outputs[0]])
         return lambda images, targets: model(images, training=False)
 
-    def _draw_map(self, features, axis, image_shape):
-        """Reduce a layer's features along an axis to one map of the image's size."""
+    def _draw_map(self, features, image_shape):
+        """Reduce a layer's features to one map of the image's size."""
         reduce = REDUCTIONS.get(self.reduction, self.reduction)
         values = ops.image.resize(
-            reduce(features, axis=axis)[..., None],
+            reduce(features, axis=-1)[..., None],
             image_shape[:2],
             interpolation=self.interpolation,
             data_format="channels_last",

@@ -10,7 +10,8 @@ from skkd._backend import gradient
 from skkd.explanation._base import BaseExplainer
 from skkd.explanation._class_score import class_score
 from skkd.models._graph import flatten_graph
-from skkd.models._layer_choice import channels_first, choose_layers, last_layer
+from skkd.models._layer_choice import choose_layers, last_layer
+from skkd.models._layout import Layout
 
 METHODS = {"gradcam": "Grad-CAM", "gradcam++": "Grad-CAM++", "layercam": "LayerCAM"}
 
@@ -33,9 +34,10 @@ class GradCAMExplainer(BaseExplainer):
         by its own positive gradient [3]_, which suits early layers too.
     layer : str, int, or list of them, default="auto"
         Layer whose features are weighted: "auto" takes the last feature map through which every
-        way to the output leads, however deeply it is nested, such as the sum of a residual block; a
-        name (those of nested models are called "outer/inner"); or a position among the
-        convolutions. A list gives a map for each.
+        way to the output leads, however deeply it is nested, such as the sum of a residual block;
+        of a vision transformer the last tokens of the image that the output depends on. Or a name
+        (those of nested models are called "outer/inner"), or a position among the convolutions. A
+        list gives a map for each.
     target : {"predicted", "true"}, label, or array-like of shape (n,), default="predicted"
         Class that the maps are about: the predicted one; the true one, for which ``explain`` and
         ``fit_transform`` need y; a label; or a label for each image.
@@ -111,13 +113,14 @@ class GradCAMExplainer(BaseExplainer):
         self.output = output
 
     def _check_network(self):
-        self.layer_names_ = [call.name for call in self._choose(flatten_graph(self.network_))]
-
-    def _choose(self, graph):
+        graph = flatten_graph(self.network_)
+        layout = Layout(graph)
         if self.layer == "auto":
-            return [last_layer(graph, self.model_.name)]
-        layers = self.layer if isinstance(self.layer, list | tuple) else [self.layer]
-        return choose_layers(graph, layers, self.model_.name)
+            self.layer_names_ = [last_layer(self.network_, layout, self.model_.name)]
+        else:
+            layers = self.layer if isinstance(self.layer, list | tuple) else [self.layer]
+            calls = choose_layers(graph, layout, layers, self.model_.name)
+            self.layer_names_ = [call.name for call in calls]
 
     def _explain_images(self, images, targets):
         parts = super()._explain_images(images, targets) | {"method": METHODS[self.method]}
@@ -127,16 +130,19 @@ class GradCAMExplainer(BaseExplainer):
 
     def _make_function(self, image_shape):
         plain = flatten_graph(self.network_, image_shape)
+        layout = Layout(plain)
         # Known from fit, as the size of the images may change what "auto" would choose.
-        calls = choose_layers(plain, self.layer_names_, self.model_.name)
+        calls = choose_layers(plain, layout, self.layer_names_, self.model_.name)
         names = [plain.name_of(plain.activated(call)) for call in calls]
         # A layer and the activation after it are the same features.
         tapped = list(dict.fromkeys(names))
         graph = flatten_graph(self.network_, image_shape, taps=tapped)
         outputs = {call.name: call.output for call in graph.calls}
         features = [outputs[name] for name in tapped]
-        model = keras.Model([graph.input, *graph.taps], [graph.outputs[0], *features])
-        positions, filters_first = [tapped.index(name) for name in names], channels_first(graph)
+        inputs = [*keras.tree.flatten(graph.input), *graph.taps]
+        model = keras.Model(inputs, [graph.outputs[0], *features])
+        positions = [tapped.index(name) for name in names]
+        tensors = [plain.activated(call) for call in calls]
 
         def explain(images, targets):
             taps = [
@@ -150,11 +156,11 @@ class GradCAMExplainer(BaseExplainer):
 
             gradients, (logits, features) = gradient(score, taps)
             maps = []
-            for position in positions:
-                values, slopes = features[position], gradients[position]
-                if filters_first:
-                    values, slopes = (ops.moveaxis(t, 1, -1) for t in (values, slopes))
-                values, slopes = (ops.cast(t, "float32") for t in (values, slopes))
+            for position, tensor in zip(positions, tensors, strict=True):
+                values, slopes = (
+                    ops.cast(layout.maps(tensor, t[position]), "float32")
+                    for t in (features, gradients)
+                )
                 maps.append(self._draw_map(values, slopes, image_shape[:2]))
             return ops.stack(maps, axis=1), logits
 

@@ -13,6 +13,9 @@ class StoredImages:
     ----------
     source : object with `shape` and row slicing
         Images of shape (n_images, height, width) or (n_images, height, width, channels).
+    channels_first : bool, default=False
+        Whether the source has the shape (n_images, channels, height, width). The images read have
+        their channels last all the same.
 
     Examples
     --------
@@ -24,9 +27,13 @@ class StoredImages:
 
     ndim = 4
 
-    def __init__(self, source):
+    def __init__(self, source, channels_first=False):
         self.source = source
-        self.shape = tuple(source.shape) + (1,) * (4 - len(source.shape))
+        self.channels_first = channels_first
+        n_images, *shape = source.shape
+        if channels_first:
+            shape = [*shape[1:], shape[0]]
+        self.shape = (n_images, *shape, *(1,) * (3 - len(shape)))
         self.dtype = np.asarray(source[:1]).dtype
 
     def __len__(self):
@@ -39,6 +46,8 @@ class StoredImages:
         needed, place = np.unique(rows, return_inverse=True)
         runs = np.split(needed, np.flatnonzero(np.diff(needed) > 1) + 1)
         read = np.concatenate([np.asarray(self.source[run[0] : run[-1] + 1]) for run in runs])
+        if self.channels_first:
+            read = np.moveaxis(read, 1, -1)
         return read.reshape(-1, *self.shape[1:])[place.reshape(rows.shape)]
 
     def __array__(self, dtype=None, copy=None):

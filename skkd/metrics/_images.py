@@ -8,8 +8,9 @@ def read_images(estimator, X):
 
     Parameters
     ----------
-    estimator : fitted classifier, keras.Model, explainer or None
-        Files are read in the size and color its network takes; with None in their own.
+    estimator : fitted classifier, keras.Model or None
+        Files are read in the size and color its network takes; with None in their own. Arrays may
+        have their channels first where its network takes them so.
     X : array-like of shape (n, height, width[, channels]), or paths
         The images.
 
@@ -18,14 +19,12 @@ def read_images(estimator, X):
     images : array-like of shape (n, height, width, channels)
         With shape, length and indexing by rows.
     """
-    size = color_mode = None
-    if estimator is not None and holds_paths(X):
-        from skkd.models._estimators import find_model
+    if estimator is not None and (holds_paths(X) or _holds_model(estimator)):
+        from skkd.models._estimators import read_for
 
-        height, width, channels = find_model(estimator)[0].input_shape[1:]
-        size = None if None in (height, width) else (height, width)
-        color_mode = {1: "grayscale", 3: "rgb"}.get(channels)
-    images = as_images(X, image_size=size, color_mode=color_mode)
+        images = read_for(estimator, X)
+    else:
+        images = as_images(X)
     if len(images.shape) != 4:
         raise ValueError(
             "X must be images of shape (n, height, width[, channels]) or paths of image files; "
@@ -34,3 +33,14 @@ def read_images(estimator, X):
     if len(images) == 0:
         raise ValueError("X must hold at least one image; got none")
     return images
+
+
+def _holds_model(estimator):
+    """Return whether there may be a Keras model inside, without importing Keras."""
+    while hasattr(estimator, "best_estimator_") or hasattr(estimator, "steps"):
+        estimator = getattr(estimator, "best_estimator_", estimator)
+        if hasattr(estimator, "steps"):
+            estimator = estimator.steps[-1][1]
+    return hasattr(estimator, "predict_on_batch") or hasattr(
+        getattr(estimator, "model_", None), "predict_on_batch"
+    )

@@ -1,12 +1,17 @@
 """The Keras model inside whatever a user calls a trained classifier."""
 
+from dataclasses import replace
+
 import keras
 import numpy as np
+from sklearn.base import BaseEstimator
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.utils.validation import check_is_fitted
 
-from skkd.models._graph import without_traces
+from skkd.images import as_images
+from skkd.models._graph import open_model, without_traces
 from skkd.models._head import find_head
+from skkd.models._layout import image_layout, image_network, read_as_taken
 
 
 def find_model(estimator):
@@ -36,9 +41,9 @@ def find_model(estimator):
             check_is_fitted(estimator)
             steps += [step for _, step in estimator.steps[:-1]]
             estimator = estimator[-1]
-    if hasattr(estimator, "fit"):
-        check_is_fitted(estimator)
     model = getattr(estimator, "model_", None)
+    if model is None and isinstance(estimator, BaseEstimator):
+        check_is_fitted(estimator)
     if not isinstance(model, keras.Model):
         raise ValueError(
             "estimator must be a keras.Model, a fitted estimator with a keras.Model in its "
@@ -52,7 +57,7 @@ def find_model(estimator):
 
 
 def find_classifier(estimator):
-    """Find the Keras model inside a trained classifier, and how its outputs are to be read.
+    """Find the Keras model inside a trained classifier of images, and how it is to be read.
 
     Parameters
     ----------
@@ -62,12 +67,19 @@ def find_classifier(estimator):
     Returns
     -------
     model, head, classes, steps_before
-        The model, its `Head`, the labels of its classes, which are 0, 1, ... where they are not
-        known, and the steps before it or None.
+        The model, its `Head`, whose network takes images with their channels last however the
+        model does, the labels of its classes, which are 0, 1, ... where they are not known, and
+        the steps before it or None.
     """
     model, classes, steps_before = find_model(estimator)
     with without_traces(model):
         head = find_head(model, None if classes is None else len(classes))
+        if len(head.network.inputs) != 1:
+            raise ValueError(
+                f"model {model.name!r} has {len(head.network.inputs)} inputs; models of one image "
+                "are explained and measured"
+            )
+        head = replace(head, network=image_network(head.network))
     n_scores = head.network.output_shape[-1]
     if classes is None:
         classes = np.arange(n_scores)
@@ -77,3 +89,28 @@ def find_classifier(estimator):
             f"{model.name!r} tells {n_scores} classes apart"
         )
     return model, head, classes, steps_before
+
+
+def read_for(estimator, X):
+    """Read what a user calls images as the model inside an estimator takes them.
+
+    Parameters
+    ----------
+    estimator : keras.Model, estimator or Pipeline
+        As for `find_model`. What stands before the model is not asked.
+    X : array-like or paths
+        Images.
+
+    Returns
+    -------
+    images : array-like of shape (n, height, width, channels)
+        With their channels last, whichever way the model takes them. For a model that takes
+        something else, which an estimator may make of images, they are read as they are.
+    """
+    model, _, steps_before = find_model(estimator)
+    with without_traces(model):
+        opened = open_model(model)
+        if len(opened.inputs[0].shape) != 4:
+            return as_images(X)
+        layout = "channels_last" if steps_before is not None else image_layout(opened)
+        return read_as_taken(X, image_network(opened).input_shape[1:], layout)

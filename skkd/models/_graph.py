@@ -279,7 +279,9 @@ def _redraw(model, inputs, calls, tapped, prefix):
             opened = _open_nested(layer, args)
             if opened is not None:
                 flat_args = keras.tree.flatten(args)
-                outputs = _redraw(opened, flat_args, calls, tapped, f"{prefix}{layer.name}/")
+                # What only gives a model its images in another form is called as the model is.
+                inner = prefix if layer.name == model.name else f"{prefix}{layer.name}/"
+                outputs = _redraw(opened, flat_args, calls, tapped, inner)
                 return keras.tree.pack_sequence_as(ends(opened)[1], outputs)
         name = _unique(f"{prefix}{layer.name}", calls)
         output = _renamed(layer, name, calls)(*args, **kwargs)

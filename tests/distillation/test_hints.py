@@ -174,3 +174,31 @@ def test_a_hinted_student_is_what_it_was_fitted_as_whatever_hints_is_set_to(data
     again.set_params(hints={"body/seen": "block1_conv"}, teacher=keras.models.clone_model(teacher))
     with pytest.raises(ValueError, match="teacher cannot change while training goes on with hints"):
         again.fit(*data)
+
+
+def test_a_teacher_is_left_as_it_was(data, tmp_path):
+    model = FiveBlockCNN(filters=(8,), dense=()).build((16, 16, 3), n_classes=3)
+    before, weights = written_down(model), model.get_weights()
+    X, y = data[0][:20], data[1][:20]
+    # Asked in another size and color, about hidden layers too, and kept under its digest.
+    distilled(
+        (X, y),
+        model,
+        hints={"block1_conv": "block1_conv"},
+        memory=str(tmp_path),
+        epochs=1,
+    )
+    assert written_down(model) == before
+    for given, kept in zip(model.get_weights(), weights, strict=True):
+        np.testing.assert_array_equal(given, kept)
+    model.save(tmp_path / "teacher.keras")
+    again = keras.saving.load_model(tmp_path / "teacher.keras")
+    images = np.ones((2, 16, 16, 3))
+    np.testing.assert_array_equal(
+        again.predict(images, verbose=0), model.predict(images, verbose=0)
+    )
+
+
+def written_down(model):
+    """Count what Keras keeps on a model's layers of every symbolic call of them."""
+    return [(len(o._inbound_nodes), len(o._outbound_nodes)) for o in model.operations]

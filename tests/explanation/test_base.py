@@ -128,7 +128,7 @@ def test_a_model_with_a_list_of_one_input_is_explained_and_with_two_refused(rng)
         maps = make(listed).fit().transform(images)
         np.testing.assert_allclose(maps, make(plain).fit().transform(images), atol=1e-6)
     both = keras.Model([first, second], dense(flatten(convolution(first + second))))
-    with pytest.raises(ValueError, match="has 2 inputs; an explainer takes models of one image"):
+    with pytest.raises(ValueError, match="has 2 inputs; models of one image"):
         GradCAMExplainer(both).fit()
 
 

@@ -149,7 +149,7 @@ def test_a_pipelines_earlier_steps_are_applied_first(digits):
         ({"estimator": object()}, "estimator must be a keras.Model, a fitted estimator"),
         (
             {"estimator": keras.Sequential([keras.Input((4,)), layers.Dense(2)])},
-            "has no convolution to explain",
+            "rows of a table",
         ),
     ],
 )

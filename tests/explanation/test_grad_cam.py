@@ -310,7 +310,7 @@ def test_a_clone_keeps_the_model_and_the_parameters(trained):
         ({"estimator": NetworkClassifier()}, "not fitted"),
         (
             {"estimator": keras.Sequential([keras.Input((4,)), layers.Dense(2)])},
-            "has no convolution to explain",
+            "rows of a table",
         ),
     ],
 )

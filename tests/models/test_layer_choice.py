@@ -5,6 +5,7 @@ from keras import layers
 from skkd import FeatureMapExplainer, GradCAMExplainer
 from skkd.models._graph import flatten_graph
 from skkd.models._layer_choice import choose_layers, last_layer
+from skkd.models._layout import Layout
 
 # The last tensor of more than one place that every way passes, as the architectures are published:
 # the sum of the last residual block, the last concatenation of branches, the activation after it.
@@ -16,19 +17,25 @@ FAMILIES = {
     "MobileNetV2": "Conv_1",
     "DenseNet121": "relu",
     "InceptionV3": "mixed10",
+    "InceptionResNetV2": "conv_7b",
     "Xception": "block14_sepconv2",
     "EfficientNetB0": "top_conv",
     "EfficientNetV2B0": "top_conv",
 }
 
 
+def chosen_call(model):
+    graph = flatten_graph(model)
+    name = last_layer(model, Layout(graph), model.name)
+    return next(call for call in graph.calls if call.name == name)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("family", FAMILIES)
 def test_auto_is_the_last_map_that_everything_passes_in_networks_people_have(family):
-    side = 139 if family in ("InceptionV3", "Xception") else 64
+    side = 139 if family in ("InceptionV3", "InceptionResNetV2", "Xception") else 64
     make = getattr(keras.applications, family)
-    graph = flatten_graph(make(weights=None, input_shape=(side, side, 3), classes=4))
-    chosen = last_layer(graph, family)
+    chosen = chosen_call(make(weights=None, input_shape=(side, side, 3), classes=4))
     assert chosen.name == FAMILIES[family]
     assert min(chosen.output.shape[1:3]) > 1
 
@@ -36,13 +43,18 @@ def test_auto_is_the_last_map_that_everything_passes_in_networks_people_have(fam
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("family", "channels"),
-    [("MobileNetV3Small", 576), ("NASNetMobile", 1056), ("ConvNeXtTiny", 768)],
+    [
+        ("MobileNetV3Small", 576),
+        ("MobileNetV3Large", 960),
+        ("NASNetMobile", 1056),
+        ("ConvNeXtTiny", 768),
+    ],
 )
 def test_auto_of_networks_whose_layers_have_no_names_of_their_own_feeds_the_pooling(
     family, channels
 ):
     model = getattr(keras.applications, family)(weights=None, input_shape=(64, 64, 3), classes=4)
-    chosen = last_layer(flatten_graph(model), family)
+    chosen = chosen_call(model)
     assert chosen.output.shape == (None, 2, 2, channels)
 
 
@@ -138,4 +150,4 @@ def test_maps_of_1x1_are_kept_where_a_network_has_no_others():
     inputs = keras.Input((1, 1, 8))
     model = keras.Model(inputs, layers.Flatten()(layers.Conv2D(3, 1, name="only")(inputs)))
     graph = flatten_graph(model)
-    assert [call.name for call in choose_layers(graph, "conv", "model")] == ["only"]
+    assert [call.name for call in choose_layers(graph, Layout(graph), "conv", "model")] == ["only"]

@@ -114,9 +114,16 @@ def count_flops(
         # One image at a time, since windows and patches may be folded into the batch.
         for call in flatten_graph(network, input_shape, batch_size=images or 1).calls:
             if any(None in tensor.shape for tensor in (call.output, *call.inputs)):
+                shape = tuple(call.output.shape[1:])
+                if input_shape or None not in network.inputs[0].shape[1:]:
+                    raise ValueError(
+                        f"layer {call.name!r} of model {network.name!r} does not say the whole "
+                        f"shape of its outputs, {shape}, although that of the images is known; "
+                        "give it in the layer, as in EinsumDense(..., output_shape=(8, 5))"
+                    )
                 raise ValueError(
                     f"input_shape must be given for model {network.name!r}, whose layer "
-                    f"{call.name!r} has outputs of the open shape {tuple(call.output.shape[1:])}"
+                    f"{call.name!r} has outputs of the open shape {shape}"
                 )
             macs, others = _count_call(call, call.name)
             flops = {"profiler": 2 * macs + others, "2mac": 2 * macs, "mac": macs}[convention]

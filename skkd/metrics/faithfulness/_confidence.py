@@ -40,8 +40,14 @@ class TrueClassConfidence:
         self._predict, classes, self._exclusive = _find_predict(estimator)
         self._name = type(estimator).__name__
         self.images = read_images(estimator, X)
-        # Images without a channel axis go to the estimator as they came.
-        self._without_channels = len(np.shape(X)) == 3
+        # Images without a channel axis, or with it first, go to an estimator as they came.
+        self._channels = "last"
+        if hasattr(estimator, "predict_proba"):
+            shape = np.shape(X)
+            if len(shape) == 3:
+                self._channels = "none"
+            elif len(shape) == 4 and tuple(shape[1:]) != tuple(self.images.shape[1:]):
+                self._channels = "first"
         self.y = check_labels(y)
         if len(self.y) != len(self.images):
             raise ValueError(
@@ -58,7 +64,11 @@ class TrueClassConfidence:
 
     def __call__(self, images, rows):
         """Return the probability of the true class of ``rows`` in images made of them."""
-        given = self._predict(images[..., 0] if self._without_channels else images)
+        if self._channels == "none":
+            images = images[..., 0]
+        elif self._channels == "first":
+            images = np.moveaxis(images, -1, 1)
+        given = self._predict(images)
         try:
             proba = check_probabilities(given, self.y[rows]).reshape(len(rows), -1)
             if self._exclusive:

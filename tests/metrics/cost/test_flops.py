@@ -392,3 +392,11 @@ def test_a_fixed_batch_counts_one_image():
 def test_known_networks_have_their_published_multiply_adds(name, billions, side):
     model = getattr(keras.applications, name)(weights=None, input_shape=(side, side, 3))
     assert count_flops(model, convention="mac") / 1e9 == pytest.approx(billions, rel=0.012)
+
+
+def test_a_layer_that_does_not_say_its_shape_is_named():
+    inputs = keras.Input((8, 6))
+    x = keras.layers.EinsumDense("abc,ce->abe", output_shape=(None, 5), name="open")(inputs)
+    model = keras.Model(inputs, keras.layers.GlobalAveragePooling1D()(x))
+    with pytest.raises(ValueError, match=r"layer .open. of model .* give it in the layer"):
+        count_flops(model)
