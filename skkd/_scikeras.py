@@ -6,6 +6,7 @@ import keras
 import numpy as np
 
 from skkd._backend import put_back_weights
+from skkd._keras_objects import picklable
 from skkd._warnings import warn
 
 
@@ -68,6 +69,30 @@ class EpochSeeds(keras.callbacks.Callback):
             state.assign(rng.integers(2**31, size=state.shape))
 
 
+class StaysFinite(keras.callbacks.Callback):
+    """Raise where training diverges, so that nobody takes what is left for a network."""
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Look at the loss."""
+        loss = logs["loss"]
+        if not np.isfinite(loss):
+            raise ValueError(
+                f"training diverged: the loss is {loss} in epoch {epoch + 1}. Lower learning_rate, "
+                "or set clipnorm in an optimizer object; check that images and sample weights are "
+                "not huge"
+            )
+
+    def on_train_end(self, logs=None):
+        """Look at the weights, which the last step may have lost."""
+        for variable in self.model.weights:
+            values = keras.ops.convert_to_numpy(variable)
+            if values.dtype.kind == "f" and not np.isfinite(values).all():
+                raise ValueError(
+                    f"training diverged: weights of {variable.path!r} are not finite at its end. "
+                    "Lower learning_rate, or set clipnorm in an optimizer object"
+                )
+
+
 class NetworkTrainer(BaseWrapper):
     """Builds, compiles and fits one Keras network on ready-made batches.
 
@@ -80,6 +105,10 @@ class NetworkTrainer(BaseWrapper):
         # SciKeras 0.13 would convert the batches to an array, and relies on what scikit-learn
         # has removed since.
         return X, y
+
+    def __getstate__(self):
+        """Give the model what it needs to be read again."""
+        return picklable(dict(super().__getstate__()))
 
     def train(
         self, batches, validation_batches=None, *, epochs, callbacks, verbose, checkpoint=None
@@ -106,7 +135,7 @@ class NetworkTrainer(BaseWrapper):
                 self._go_back_to(checkpoint)
                 if checkpoint.state["stopped"]:
                     last_epoch = self.current_epoch
-        self.callbacks = [EpochSeeds(self.random_state), *callbacks]
+        self.callbacks = [EpochSeeds(self.random_state), StaysFinite(), *callbacks]
         self.verbose = verbose
         self.warm_start = self.initialized_
         if self.initialized_:
@@ -130,7 +159,7 @@ class NetworkTrainer(BaseWrapper):
         # The compiled model has its own optimizer and loss, and callbacks hold the model: without
         # these a pickle holds the network once.
         self.model = self.optimizer = self.loss = self.callbacks = None
-        self._fit_callbacks = []
+        self._fit_callbacks = self._predict_callbacks = []
 
     def follow(self, loss, learning_rate=None):
         """Go on with another loss or learning rate, and the optimizer as it is.

@@ -12,9 +12,11 @@ from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils import get_tags
 from sklearn.utils.validation import has_fit_parameter
 
+from skkd._keras_objects import ByKeras
 from skkd._scikeras import BaseWrapper
 from skkd.distillation._answers import log_of
 from skkd.distillation._keras_teacher import network_fingerprint
+from skkd.models._copies import description
 
 # How an estimator says what it thinks of each class.
 _SCORES = ("predict_proba", "decision_function")
@@ -124,9 +126,11 @@ class _Hasher(NumpyHasher):
     """joblib's hash, in which Keras's objects, whose pickles hold the date, are what they are."""
 
     def save(self, obj):
+        if isinstance(obj, ByKeras):
+            obj = obj.source
         if isinstance(obj, keras.Model) and getattr(obj, "inputs", None):
             obj = ("keras.Model", network_fingerprint(obj))
         elif isinstance(obj, keras.Layer | keras.Metric | keras.Optimizer):
             values = [keras.ops.convert_to_numpy(variable) for variable in obj.variables]
-            obj = (type(obj).__qualname__, str(obj.get_config()), values)
+            obj = (type(obj).__qualname__, description(obj), values)
         super().save(obj)

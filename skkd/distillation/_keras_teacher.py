@@ -6,6 +6,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from skkd._keras_objects import picklable
 from skkd.distillation._answers import as_logits
 from skkd.models._adapter import adapt_input
 from skkd.models._batches import predict
@@ -84,7 +85,7 @@ class KerasTeacher:
 
     def __reduce__(self):
         """Pickle the model once, not again in the models made of its layers."""
-        return type(self), (self.source, self.labels, self.outputs)
+        return type(self), (picklable(self.source), self.labels, self.outputs)
 
     identity = None
 

@@ -12,6 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 from tqdm.auto import tqdm
 
 from skkd._backend import traced
+from skkd._keras_objects import picklable
 from skkd.explanation._class_score import explained_class
 from skkd.explanation._explanation import Explanation
 from skkd.images._finite import check_finite_images
@@ -244,6 +245,13 @@ class BaseExplainer(TransformerMixin, BaseEstimator, metaclass=ABCMeta):
                 arrays = [np.empty((len(images), *r.shape[1:]), r.dtype) for r in results]
             for array, result in zip(arrays, results, strict=True):
                 array[rows] = result[: len(batch)]
+        _, _, probabilities = arrays
+        if not np.isfinite(probabilities).all():
+            row = np.isfinite(probabilities).argmin()
+            raise ValueError(
+                f"model {self.model_.name!r} gives image {row} the probability "
+                f"{probabilities[row]}, which is no number; its weights may not be finite"
+            )
         return arrays
 
     def _progress(self, items, unit):
@@ -314,7 +322,7 @@ class BaseExplainer(TransformerMixin, BaseEstimator, metaclass=ABCMeta):
         state = dict(super().__getstate__())
         for name in ("model_", "network_", "_head", "_functions"):
             state.pop(name, None)
-        return state
+        return picklable(state)
 
     def __setstate__(self, state):
         """Find the model in the estimator again."""

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from skkd.images._finite import check_finite_images
+
 
 class StoredImages:
     """Rows of anything that has a shape and can be sliced along its first axis.
@@ -46,6 +48,7 @@ class StoredImages:
         needed, place = np.unique(rows, return_inverse=True)
         runs = np.split(needed, np.flatnonzero(np.diff(needed) > 1) + 1)
         read = np.concatenate([np.asarray(self.source[run[0] : run[-1] + 1]) for run in runs])
+        check_finite_images(read, needed)
         if self.channels_first:
             read = np.moveaxis(read, 1, -1)
         return read.reshape(-1, *self.shape[1:])[place.reshape(rows.shape)]

@@ -5,7 +5,8 @@ from functools import partial
 import keras
 from keras import layers
 
-from skkd.models._graph import check_built, copy_architecture, flatten_graph, own_layers
+from skkd.models._copies import copy_architecture, copy_model
+from skkd.models._graph import check_built, flatten_graph
 from skkd.models._head import logits_model
 from skkd.models._normalization import mean_and_variance
 from skkd.models._precision import full_precision
@@ -123,7 +124,7 @@ def build_logits(
     images = keras.Input(input_shape, name="raw_images")
     resized = layers.Resizing(*image_size, name="resizing", dtype=full_precision())(images)
     nested = flatten_graph(keras.Model(images, model(resized), name=model.name))
-    return own_layers(nested.model(nested.outputs[0], name=model.name))
+    return copy_model(nested.model(nested.outputs[0], name=model.name))
 
 
 def network_for(

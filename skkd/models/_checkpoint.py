@@ -8,6 +8,8 @@ import joblib
 import keras
 import numpy as np
 
+from skkd.models._copies import load_weights
+
 
 class Checkpoint(keras.callbacks.Callback):
     """Write down after every epoch all that training needs to go on to the same end.
@@ -40,7 +42,7 @@ class Checkpoint(keras.callbacks.Callback):
 
     def restore(self, model):
         """Bring a new compiled model to where it was."""
-        model.set_weights(self.state["weights"])
+        load_weights(model, self.state["weights"])
         model.optimizer.build(model.trainable_variables)
         for variable, value in zip(model.optimizer.variables, self.state["optimizer"], strict=True):
             variable.assign(value)

@@ -1,11 +1,13 @@
 """A plain Keras classifier for scikit-learn."""
 
 import contextlib
+import copy
 import re
 from numbers import Integral, Real
 from os import PathLike
 from typing import Self
 
+import cloudpickle
 import keras
 import numpy as np
 from sklearn.base import BaseEstimator
@@ -15,6 +17,7 @@ from sklearn.utils.validation import validate_data
 
 from skkd._backend import on_one_device, without_advice
 from skkd._scikeras import NetworkTrainer
+from skkd._warnings import warn
 from skkd.images._blocks import in_memory
 from skkd.images._decoded import keep_decoded
 from skkd.images._files import ImagePaths
@@ -23,6 +26,7 @@ from skkd.images._stores import StoredImages
 from skkd.models._architecture import network_for
 from skkd.models._batches import naming_files, predict
 from skkd.models._checkpoint import Checkpoint
+from skkd.models._copies import copy_optimizer, description
 from skkd.models._features import without_features
 from skkd.models._head import probability_model
 from skkd.models._image_classifier import ImageClassifierMixin
@@ -58,7 +62,9 @@ class NetworkClassifier(SharesModels, ImageClassifierMixin, BaseEstimator):
     n_iter_no_change : int, default=10
         Epochs without improvement before training stops early.
     callbacks : list of keras.callbacks.Callback, default=None
-        Called as by ``keras.Model.fit``. In a grid search each candidate has its own copies.
+        Called as by ``keras.Model.fit``. Every fit has its own copies, ``callbacks_``, as it may
+        run beside others: those given are left as they are, and share what they hold, such as an
+        open file or a connection, with their copies.
     class_weight : dict, "balanced" or None, default=None
         Weight of each class label; "balanced" weighs classes inversely to their frequency.
     image_size : tuple of 2 int, default=None
@@ -102,6 +108,8 @@ class NetworkClassifier(SharesModels, ImageClassifierMixin, BaseEstimator):
         The trained network, from raw images to class probabilities.
     classes_ : ndarray of shape (n_classes,)
         Class labels, in the order of the outputs.
+    callbacks_ : list of keras.callbacks.Callback
+        The copies of ``callbacks`` that the last fit called. A pickle has none.
     history_ : dict of str to list of float
         Loss and accuracy of each epoch, also on the validation part ("val_loss") if there is one.
     n_iter_ : int
@@ -340,11 +348,7 @@ class NetworkClassifier(SharesModels, ImageClassifierMixin, BaseEstimator):
 
     def _check_lasting_parameters(self, again):
         """Write down what describes the network; where it goes on, that must be as it was."""
-        # The repr of an object that has none of its own ends in its address, which a pickle loses.
-        now = {
-            name: re.sub(r" at 0x\w+", "", _description(getattr(self, name)))
-            for name in self._lasting_parameters
-        }
+        now = {name: _description(getattr(self, name)) for name in self._lasting_parameters}
         for name in now if again else ():
             if now[name] != self._lasting[name]:
                 raise ValueError(
@@ -368,6 +372,9 @@ class NetworkClassifier(SharesModels, ImageClassifierMixin, BaseEstimator):
                 changed = self.learning_rate != self._learning_rate
                 self._trainer.follow(lessons.loss, self.learning_rate if changed else None)
             else:
+                for name in ("model_", "_logits_model"):
+                    # A fit that fails leaves nothing that predicts.
+                    vars(self).pop(name, None)
                 optimizer = self._make_optimizer()
                 on_one_device(optimizer)
                 self._trainer = NetworkTrainer(
@@ -434,10 +441,11 @@ class NetworkClassifier(SharesModels, ImageClassifierMixin, BaseEstimator):
             optimizer = keras.optimizers.get(self.optimizer)
             optimizer.learning_rate = self.learning_rate
             return optimizer
-        return type(self.optimizer).from_config(self.optimizer.get_config())
+        return copy_optimizer(self.optimizer)
 
     def _training_callbacks(self):
-        callbacks = list(self.callbacks or [])
+        self.callbacks_ = [_own_callback(callback) for callback in self.callbacks or []]
+        callbacks = list(self.callbacks_)
         if self.early_stopping:
             callbacks.append(
                 keras.callbacks.EarlyStopping(
@@ -450,11 +458,17 @@ class NetworkClassifier(SharesModels, ImageClassifierMixin, BaseEstimator):
         images = self._read(X, reset=False)
         return predict(self._logits_model, images, self.batch_size).astype(np.float64)
 
+    def __sklearn_is_fitted__(self):
+        """Return whether there is a network, which a fit that failed does not leave."""
+        return hasattr(self, "model_")
+
     def __getstate__(self):
         """Leave out the models that share the trained model's weights."""
         state = dict(super().__getstate__())
-        for name in ("model_", "_logits_model"):
+        for name in ("model_", "_logits_model", "callbacks_"):
             state.pop(name, None)
+        if state["callbacks"]:
+            state["callbacks"] = _picklable_callbacks(state["callbacks"])
         return state
 
     def __setstate__(self, state):
@@ -464,10 +478,47 @@ class NetworkClassifier(SharesModels, ImageClassifierMixin, BaseEstimator):
             self._attach_models()
 
 
+def _own_callback(callback):
+    """Return a copy of a callback with lists of its own, which shares all that cannot be copied."""
+    own = copy.copy(callback)
+    for name, value in vars(callback).items():
+        if type(value) in (list, dict, set):
+            setattr(own, name, copy.copy(value))
+    return own
+
+
+class _ByValue:
+    """Something that pickles with the functions it holds, whoever defined them."""
+
+    def __init__(self, written):
+        self.written = written
+
+    def __reduce__(self):
+        return cloudpickle.loads, (self.written,)
+
+
+def _picklable_callbacks(callbacks):
+    """Return the callbacks that can be pickled, with a warning about any other."""
+    kept = []
+    for callback in callbacks:
+        try:
+            written = cloudpickle.dumps(callback)
+        # What a user's object fails with when it is pickled may be anything.
+        except Exception as error:
+            warn(
+                f"the callback {type(callback).__name__} is left out of a pickle, as it holds what "
+                f"cannot be pickled: {error}"
+            )
+        else:
+            kept.append(_ByValue(written))
+    return kept
+
+
 def _description(value):
     """Return a text that is the same in another process, unlike most objects' repr."""
     if hasattr(value, "get_config") and not isinstance(value, type):
-        return str(value.get_config())
+        return description(value)
     if hasattr(value, "scope"):
         return type(value).__qualname__
-    return getattr(value, "__qualname__", None) or repr(value)
+    # The repr of an object that has none of its own ends in its address, which a pickle loses.
+    return getattr(value, "__qualname__", None) or re.sub(r" at 0x\w+", "", repr(value))

@@ -5,7 +5,8 @@ import difflib
 import keras
 from keras import layers, ops
 
-from skkd.models._graph import flatten_graph, own_layers
+from skkd.models._copies import copy_model
+from skkd.models._graph import flatten_graph
 
 
 def with_features(build, names, channels, kind):
@@ -28,7 +29,7 @@ def with_features(build, names, channels, kind):
                 ours = layers.Dense(n_channels, name=projection)(ours)
         features.append(flat_features(ours, kind))
     outputs = layers.Concatenate(name="with_hints")([graph.outputs[0], *features])
-    return own_layers(graph.model(outputs, name=model.name))
+    return copy_model(graph.model(outputs, name=model.name))
 
 
 def without_features(model):

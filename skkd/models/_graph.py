@@ -205,32 +205,6 @@ def ends(model):
     return model.input, model.output
 
 
-def copy_architecture(model):
-    """Return a new model of the same architecture with random weights, not compiled."""
-    check_built(model)
-    # A model made anew from the same tensors is not compiled, so cloning it needs none of the
-    # user's own losses.
-    return keras.models.clone_model(keras.Model(*ends(model), name=model.name))
-
-
-def own_layers(model):
-    """Return a model with the same weights in layers of its own.
-
-    A layer that was called before it became part of a model gives the first call's tensor as its
-    ``output``. Here every layer's ``output`` leads from the model's ``input``.
-    """
-    copy = keras.models.clone_model(model, clone_function=_clone_layer)
-    copy.set_weights(model.get_weights())
-    return copy
-
-
-def _clone_layer(layer):
-    # A layer that is shared with nobody can have the other name itself.
-    own_name = {"name": layer.name}
-    layer = layer.layer if isinstance(layer, Alias) else layer
-    return type(layer).from_config({**layer.get_config(), **own_name})
-
-
 def flatten_graph(model, image_shape=None, taps=(), batch_size=None):
     """Re-draw a model without nested models.
 

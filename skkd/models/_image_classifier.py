@@ -58,7 +58,16 @@ class ImageClassifierMixin(ClassifierMixin):
 
     def _checked_logits(self, X):
         check_is_fitted(self)
-        return self._logits(X)
+        logits = self._logits(X)
+        finite = np.isfinite(logits).all(axis=1)
+        if not finite.all():
+            raise ValueError(
+                f"the network gives NaN or infinity for {np.count_nonzero(~finite)} of "
+                f"{len(logits)} images, the first in row {finite.argmin()}, so that they have no "
+                "class. Its weights may not be finite, as training that diverged leaves them, or "
+                "the images are far larger than those it was trained on"
+            )
+        return logits
 
     def __sklearn_tags__(self):
         """Say that images are welcome, besides tables."""

@@ -1,16 +1,18 @@
-"""Unfitted copies of estimators whose parameters hold trained models."""
+"""Clones and pickles of estimators that hold trained models."""
 
 from copy import deepcopy
 
 import keras
 from sklearn.base import clone
 
+from skkd._keras_objects import picklable
+
 
 class SharesModels:
-    """Mixin of estimators whose clones share the Keras models among their parameters.
+    """Mixin of estimators that hold Keras models, whose clones share those among the parameters.
 
     scikit-learn would deep-copy a teacher for every candidate and fold, and a deep copy is another
-    teacher, to be asked all over again.
+    teacher, to be asked all over again. Pickles hold what a model needs to be read again.
     """
 
     def __sklearn_clone__(self):
@@ -21,13 +23,18 @@ class SharesModels:
             copy._metadata_request = deepcopy(self._metadata_request)
         return copy
 
+    def __getstate__(self):
+        """Give objects of Keras what they need to be read again."""
+        return picklable(dict(super().__getstate__()))
+
 
 def _clone_parameter(value):
     if isinstance(value, list | tuple):
         return type(value)(_clone_parameter(item) for item in value)
-    # Layers are copied by fit, and a strategy cannot be copied.
+    # These are copied by fit, and a strategy cannot be copied.
+    of_keras = keras.layers.Layer | keras.optimizers.Optimizer | keras.callbacks.Callback
     shared = (
-        isinstance(value, keras.layers.Layer)
+        isinstance(value, of_keras)
         or hasattr(value, "scope")
         or (callable(value) and not hasattr(value, "fit"))
     )

@@ -10,11 +10,12 @@ import numpy as np
 from keras import layers, ops
 from sklearn.base import BaseEstimator
 
-from skkd.models._graph import copy_architecture
+from skkd.models._copies import copy_model
 from skkd.models._precision import full_precision
+from skkd.models._sharing import SharesModels
 
 
-class TransferNet(BaseEstimator):
+class TransferNet(SharesModels, BaseEstimator):
     """A pretrained network with a new classifying head: the usual teacher.
 
     The backbone's own preprocessing is part of the network, so it is fed raw images with values
@@ -108,8 +109,7 @@ class TransferNet(BaseEstimator):
         if self.image_size is not None:
             x = layers.Resizing(*self.image_size, name="resizing", dtype=full_precision())(x)
         if isinstance(self.backbone, keras.Model):
-            backbone = copy_architecture(self.backbone)
-            backbone.set_weights(self.backbone.get_weights())
+            backbone = copy_model(self.backbone)
             pretrained = True
         else:
             if x.shape[-1] == 1:

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from skkd.models._copies import copy_layer
+
 
 class Views:
     """A copy of a random Keras layer, seeded anew for everything it draws.
@@ -16,7 +18,7 @@ class Views:
     """
 
     def __init__(self, layer, seed):
-        self.layer = type(layer).from_config(layer.get_config())
+        self.layer = copy_layer(layer)
         self.seed = seed
 
     def draw(self, images, *key):
@@ -36,7 +38,7 @@ class Views:
         """
         images = np.asarray(images, dtype=np.float32)
         if not self.layer.built:
-            self.layer.build(images.shape)
+            self.layer(images[:1], training=True)
         rng = np.random.default_rng([self.seed, *key])
         for variable in self.layer.variables:
             if variable.path.endswith("seed_generator_state"):

@@ -92,8 +92,8 @@ def randomization_check(
     >>> round(float(check["spearman"].iloc[0]), 3)  # the map lies below the layer "logits"
     1.0
     """
+    from skkd.models._copies import copy_model
     from skkd.models._estimators import find_classifier
-    from skkd.models._graph import copy_architecture
 
     seed = draw_seed(random_state)
     rng = np.random.default_rng(seed)
@@ -101,8 +101,7 @@ def randomization_check(
     model, head, classes, steps_before = find_classifier(explainer.estimator)
     if steps_before is not None:
         images = read_images(model, steps_before.transform(images))
-    network = copy_architecture(model)
-    network.set_weights(model.get_weights())
+    network = copy_model(model)
     layers = _layers_with_weights(network)
     if max_layers is not None:
         layers = layers[: check_count(max_layers, "max_layers")]
