@@ -209,6 +209,10 @@ class KDClassifier(SharesModels, ImageClassifierMixin, BaseEstimator):
         teacher_logits=None,
         teacher_proba=None,
         X_unlabeled=None,
+        groups=None,
+        X_val=None,
+        y_val=None,
+        sample_weight_val=None,
     ) -> Self:
         """Train the student.
 
@@ -230,6 +234,15 @@ class KDClassifier(SharesModels, ImageClassifierMixin, BaseEstimator):
             Images nobody labeled: the student learns from the teacher on them too, by the soft
             loss and the hints alone. scikit-learn's searches pass it whole, as long as its length
             differs from X's.
+        groups : array-like of shape (n,), default=None
+            Group of each image, such as its patient. Early stopping keeps whole groups for
+            validation, stratified by label.
+        X_val, y_val : like X and y, of any length, default=None
+            Images to validate with, none of which are trained on: their loss and accuracy are in
+            ``history_``, and early stopping goes by them. scikit-learn's searches pass them whole,
+            as long as their length differs from X's.
+        sample_weight_val : array-like of shape (n_val,), default=None
+            Weight of each of them.
 
         Returns
         -------
@@ -238,7 +251,16 @@ class KDClassifier(SharesModels, ImageClassifierMixin, BaseEstimator):
         """
         again = getattr(self.student, "warm_start", False) and hasattr(self, "student_")
         given = _check_given(teacher_logits, teacher_proba)
-        return self._fit(X, y, sample_weight, again=again, given=given, X_unlabeled=X_unlabeled)
+        return self._fit(
+            X,
+            y,
+            sample_weight,
+            again=again,
+            given=given,
+            X_unlabeled=X_unlabeled,
+            groups=groups,
+            validation=(X_val, y_val, sample_weight_val),
+        )
 
     def partial_fit(self, X, y, classes=None, sample_weight=None) -> Self:
         """Train the student for one more epoch.
@@ -275,13 +297,23 @@ class KDClassifier(SharesModels, ImageClassifierMixin, BaseEstimator):
         epochs=None,
         given=None,
         X_unlabeled=None,
+        groups=None,
+        validation=(None, None, None),
     ):
         self._validate_params()
         teachers = as_teachers(self.teacher)
         hints = as_hints(self.hints)
         student = self._student_to_train(again)
-        lessons = student._make_lessons(X, y, sample_weight, classes=classes, again=again)
+        apart = validation[0] is not None
+        lessons = student._make_lessons(
+            X, y, sample_weight, classes=classes, again=again, groups=groups, apart=apart
+        )
         check_lessons(self, student, lessons, teachers, hints, given, X_unlabeled)
+        if apart and given is not None and self.alpha < 1:
+            raise ValueError(
+                "teacher_logits and teacher_proba say nothing about X_val; give a teacher that can "
+                "be asked instead of them"
+            )
         if again and _hinted(hints) != self._hinted:
             raise ValueError(
                 "hints cannot change while training goes on with the same network: they were "
@@ -289,6 +321,7 @@ class KDClassifier(SharesModels, ImageClassifierMixin, BaseEstimator):
                 "and warm_start=False"
             )
         self._prepare_teachers(teachers, lessons, student, hints, again)
+        lessons = student._with_validation(lessons, *validation)
         if X_unlabeled is not None:
             unlabeled = student._read(X_unlabeled, reset=False, name="X_unlabeled")
             unlabeled = keep_decoded(unlabeled, student.image_cache, verbose=student.verbose)

@@ -30,8 +30,8 @@ from skkd.models._copies import copy_optimizer, description
 from skkd.models._features import without_features
 from skkd.models._head import probability_model
 from skkd.models._image_classifier import ImageClassifierMixin
-from skkd.models._labels import check_targets, hold_out
-from skkd.models._lessons import Accuracy, labeled, with_views
+from skkd.models._labels import check_targets, check_validation_targets, hold_out
+from skkd.models._lessons import Accuracy, labeled, with_validation, with_views
 from skkd.models._sharing import SharesModels
 from skkd.models._views import Views
 
@@ -59,6 +59,9 @@ class NetworkClassifier(SharesModels, ImageClassifierMixin, BaseEstimator):
         not improved for ``n_iter_no_change`` epochs, and take the best epoch's weights.
     validation_fraction : float, default=0.1
         Share of the training images, in (0, 1), kept for early stopping.
+    validation_split : object with split(X, y, groups), default=None
+        A splitter of scikit-learn, such as ``GroupShuffleSplit``, whose first split says which
+        images are kept for early stopping, in place of `validation_fraction`.
     n_iter_no_change : int, default=10
         Epochs without improvement before training stops early.
     callbacks : list of keras.callbacks.Callback, default=None
@@ -151,6 +154,7 @@ class NetworkClassifier(SharesModels, ImageClassifierMixin, BaseEstimator):
         "epochs": [Interval(Integral, 1, None, closed="left")],
         "early_stopping": ["boolean"],
         "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
+        "validation_split": [HasMethods("split"), None],
         "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
         "callbacks": [list, None],
         "class_weight": [dict, StrOptions({"balanced"}), None],
@@ -182,6 +186,7 @@ class NetworkClassifier(SharesModels, ImageClassifierMixin, BaseEstimator):
         epochs=30,
         early_stopping=False,
         validation_fraction=0.1,
+        validation_split=None,
         n_iter_no_change=10,
         callbacks=None,
         class_weight=None,
@@ -204,6 +209,7 @@ class NetworkClassifier(SharesModels, ImageClassifierMixin, BaseEstimator):
         self.epochs = epochs
         self.early_stopping = early_stopping
         self.validation_fraction = validation_fraction
+        self.validation_split = validation_split
         self.n_iter_no_change = n_iter_no_change
         self.callbacks = callbacks
         self.class_weight = class_weight
@@ -219,7 +225,17 @@ class NetworkClassifier(SharesModels, ImageClassifierMixin, BaseEstimator):
         self.random_state = random_state
         self.verbose = verbose
 
-    def fit(self, X, y, sample_weight=None) -> Self:
+    def fit(
+        self,
+        X,
+        y,
+        sample_weight=None,
+        *,
+        groups=None,
+        X_val=None,
+        y_val=None,
+        sample_weight_val=None,
+    ) -> Self:
         """Train the network.
 
         Parameters
@@ -230,6 +246,15 @@ class NetworkClassifier(SharesModels, ImageClassifierMixin, BaseEstimator):
             Class labels, numbers or strings.
         sample_weight : array-like of shape (n,), default=None
             Weight of each image in the loss; images of weight 0 are left out.
+        groups : array-like of shape (n,), default=None
+            Group of each image, such as its patient. Early stopping keeps whole groups for
+            validation, stratified by label.
+        X_val, y_val : like X and y, of any length, default=None
+            Images to validate with, none of which are trained on: their loss and accuracy are in
+            ``history_``, and early stopping goes by them. scikit-learn's searches pass them whole,
+            as long as their length differs from X's.
+        sample_weight_val : array-like of shape (n_val,), default=None
+            Weight of each of them.
 
         Returns
         -------
@@ -237,7 +262,9 @@ class NetworkClassifier(SharesModels, ImageClassifierMixin, BaseEstimator):
             The fitted classifier.
         """
         again = self.warm_start and hasattr(self, "model_")
-        lessons = self._make_lessons(X, y, sample_weight, again=again)
+        apart = X_val is not None
+        lessons = self._make_lessons(X, y, sample_weight, again=again, groups=groups, apart=apart)
+        lessons = self._with_validation(lessons, X_val, y_val, sample_weight_val)
         return self._learn(self._with_views(lessons), self.epochs)
 
     def partial_fit(self, X, y, classes=None, sample_weight=None) -> Self:
@@ -265,10 +292,11 @@ class NetworkClassifier(SharesModels, ImageClassifierMixin, BaseEstimator):
         lessons = self._make_lessons(X, y, sample_weight, classes=classes, again=again)
         return self._learn(self._with_views(lessons), epochs=1)
 
-    def _make_lessons(self, X, y, sample_weight, *, again, classes=None):
+    def _make_lessons(self, X, y, sample_weight, *, again, classes=None, groups=None, apart=False):
         """Return what there is to learn from labels.
 
-        Whoever teaches more, such as `KDClassifier`, adds to it and hands it on to ``_learn``.
+        ``apart`` says that other images will be there to validate with. Whoever teaches more, such
+        as `KDClassifier`, adds to it and hands it on to ``_learn``.
         """
         self._validate_params()
         self._check_learning_rate()
@@ -288,8 +316,21 @@ class NetworkClassifier(SharesModels, ImageClassifierMixin, BaseEstimator):
             images = in_memory(images)
         seed = check_random_state(self.random_state).randint(2**31 - 1)
         rows, held_out = np.flatnonzero(sample_weight), None
-        if self.early_stopping:
-            rows, held_out = hold_out(rows, labels, self.validation_fraction, seed)
+        if self.early_stopping and not apart:
+            rows, held_out = hold_out(
+                rows,
+                labels,
+                self.validation_fraction,
+                seed,
+                splitter=self.validation_split,
+                groups=groups,
+            )
+        elif groups is not None or self.validation_split is not None:
+            raise ValueError(
+                "groups and validation_split say which images early stopping keeps for "
+                "validation; they have no effect "
+                + ("beside X_val" if apart else "without early_stopping=True")
+            )
         return labeled(
             images,
             labels,
@@ -336,6 +377,18 @@ class NetworkClassifier(SharesModels, ImageClassifierMixin, BaseEstimator):
             image_size=self.image_size,
             dtype_policy=self.dtype_policy,
         )
+
+    def _with_validation(self, lessons, X_val, y_val, sample_weight_val):
+        """Add images that a user has kept apart to validate with."""
+        if X_val is None and y_val is None and sample_weight_val is None:
+            return lessons
+        if X_val is None or y_val is None:
+            raise ValueError("X_val and y_val must be passed together")
+        images = self._read(X_val, reset=False, keep=True, name="X_val")
+        labels, weights = check_validation_targets(
+            y_val, images, sample_weight_val, self.classes_, type(self).__name__
+        )
+        return with_validation(lessons, images, labels, weights, self.classes_)
 
     def _with_views(self, lessons):
         """Augment lessons, before others learn what to say about the views."""

@@ -1,7 +1,7 @@
 """Class labels and the weights of their images."""
 
 import numpy as np
-from sklearn.model_selection import train_test_split
+from sklearn.model_selection import StratifiedGroupKFold, train_test_split
 from sklearn.utils import compute_sample_weight
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, check_consistent_length, column_or_1d
@@ -92,8 +92,62 @@ def _check_weights(sample_weight, class_weight, images, y):
     return weights.astype(np.float32)
 
 
-def hold_out(rows, y, fraction, seed):
-    """Split rows into those to train on and those to validate with, stratified by label."""
+def check_validation_targets(y, images, sample_weight, classes, owner):
+    """Return labels and weights of images to validate with.
+
+    Parameters
+    ----------
+    y : array-like of shape (n,)
+        What a user calls ``y_val``.
+    images : array-like of shape (n, ...)
+        The images.
+    sample_weight : array-like of shape (n,) or None
+        Weights of images.
+    classes : ndarray of shape (n_classes,)
+        Those that are trained.
+    owner : str
+        Name of the estimator's class, for errors.
+
+    Returns
+    -------
+    labels : ndarray of shape (n,)
+        Class labels.
+    weights : ndarray of shape (n,), float32
+        The weight of each image.
+    """
+    try:
+        labels = _check_labels(y, images, owner)
+        _check_classes(labels, None, classes, owner)
+        return labels, _check_weights(sample_weight, None, images, labels)
+    except ValueError as error:
+        raise ValueError(f"y_val or sample_weight_val: {error}") from error
+
+
+def hold_out(rows, y, fraction, seed, *, splitter=None, groups=None):
+    """Split rows into those to train on and those to validate with.
+
+    Parameters
+    ----------
+    rows : ndarray of int
+        Where images are.
+    y : ndarray of shape (n,)
+        Labels of all images.
+    fraction : float
+        Share of the rows to validate with, stratified by label.
+    seed : int
+        Seed of the split.
+    splitter : object with split(X, y, groups), default=None
+        Whose first split is taken.
+    groups : array-like of shape (n,), default=None
+        Rows of one group stay together.
+
+    Returns
+    -------
+    train, held_out : ndarray of int
+        Some of the rows, and the others.
+    """
+    if splitter is not None or groups is not None:
+        return _hold_out_by_splitter(rows, y, fraction, seed, splitter, groups)
     try:
         return train_test_split(rows, test_size=fraction, stratify=y[rows], random_state=seed)
     except ValueError as error:
@@ -104,3 +158,33 @@ def hold_out(rows, y, fraction, seed):
             f"({error}). Set a larger validation_fraction or early_stopping=False, or bring more "
             "images"
         ) from error
+
+
+def _hold_out_by_splitter(rows, y, fraction, seed, splitter, groups):
+    if groups is not None:
+        groups = column_or_1d(groups)
+        check_consistent_length(y, groups)
+        groups = groups[rows]
+    if splitter is None:
+        n_groups = len(np.unique(groups))
+        if n_groups < 2:
+            raise ValueError(
+                f"groups must hold at least 2 groups, one of which is kept for validation; got "
+                f"{n_groups}"
+            )
+        n_splits = min(max(round(1 / fraction), 2), n_groups)
+        splitter = StratifiedGroupKFold(n_splits, shuffle=True, random_state=seed)
+    train, held_out = next(iter(splitter.split(rows, y[rows], groups)))
+    if not len(held_out) or np.intersect1d(train, held_out).size:
+        raise ValueError(
+            f"validation_split={splitter!r} must keep some images for validation that it does not "
+            f"train on; its first split has {len(train)} to train on and {len(held_out)} to "
+            f"validate with, {np.intersect1d(train, held_out).size} of them in both"
+        )
+    if lost := np.setdiff1d(y[rows], y[rows[train]]).tolist():
+        raise ValueError(
+            f"all images of the classes {lost} would be kept for validation, as they are in groups "
+            "or by the validation_split given; bring more groups of these classes, set another "
+            "random_state, or pass X_val and y_val"
+        )
+    return rows[train], rows[held_out]

@@ -197,6 +197,20 @@ def labeled(images, labels, classes, sample_weight, **attributes):
     )
 
 
+def with_validation(lessons, images, labels, sample_weight, classes):
+    """Hold out images that are not among those to train on; they are put behind these."""
+    n_images = len(lessons.images)
+    one_hot = np.eye(len(classes), dtype=np.float32)[np.searchsorted(classes, labels)]
+    return replace(
+        lessons,
+        images=JoinedImages(lessons.images, images),
+        labels=np.concatenate([lessons.labels, labels]),
+        targets={"labels": np.concatenate([lessons.targets["labels"], one_hot])},
+        sample_weight=np.concatenate([lessons.sample_weight, sample_weight]),
+        held_out=np.arange(n_images, n_images + len(images)),
+    )
+
+
 def with_views(lessons, views, n_views, batch_size):
     """Show augmented views, drawn by ``views`` if that is not None, in place of the images.
 
