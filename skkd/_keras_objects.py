@@ -152,7 +152,12 @@ def is_function(value):
     """Return whether a value is a function of a user, or anything that is called like one."""
     if isinstance(value, type | types.MethodType) or hasattr(value, "get_config"):
         return False
-    return callable(value) and not is_of(value, "keras", "skkd")
+    # On PyTorch the parts of a layer are modules, which can be called.
+    return callable(value) and not is_of(value, "keras", "skkd") and not _is_module(value)
+
+
+def _is_module(value):
+    return (type(value).__module__ or "").partition(".")[0] == "torch"
 
 
 def is_of(thing, *packages):

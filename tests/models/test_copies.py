@@ -164,7 +164,7 @@ def test_what_a_user_has_set_on_a_layer_is_copied():
 def test_a_schedule_of_ones_own_is_used_as_it_is(make, data):
     optimizer = make(WarmUp())
     copy = copy_optimizer(optimizer)
-    assert type(copy) is make
+    assert isinstance(copy, make)
     assert copy is not optimizer
     assert copy._learning_rate is optimizer._learning_rate
     classifier = clone(NetworkClassifier(MLP(), optimizer=optimizer, epochs=1)).fit(*data)
