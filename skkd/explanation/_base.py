@@ -13,6 +13,7 @@ from tqdm.auto import tqdm
 
 from skkd._backend import traced
 from skkd._keras_objects import picklable
+from skkd._memory import kept_memory
 from skkd.explanation._class_score import explained_class
 from skkd.explanation._explanation import Explanation
 from skkd.images._finite import check_finite_images
@@ -170,6 +171,10 @@ class BaseExplainer(TransformerMixin, BaseEstimator, metaclass=ABCMeta):
         explanation : Explanation
             Maps, images, the classes they are about and their probabilities.
         """
+        with kept_memory():
+            return self._explain(X, y)
+
+    def _explain(self, X, y):
         images = self._check_images(X)
         if y is not None and np.shape(y) != (len(images),):
             raise ValueError(f"y must hold {len(images)} labels; got shape {np.shape(y)}")

@@ -8,6 +8,7 @@ import keras
 import numpy as np
 
 from skkd._backend import put_back_weights, without_advice
+from skkd._memory import kept_memory
 
 
 class Batches(keras.utils.PyDataset):
@@ -159,7 +160,7 @@ def naming_files(*batches):
 def predict(model, images, batch_size):
     """Return a model's outputs for images, which are read ``batch_size`` at a time."""
     batches = Batches(images, batch_size=batch_size)
-    with naming_files(batches), without_advice():
+    with kept_memory(), naming_files(batches), without_advice():
         try:
             if len(batches) == 1:
                 return np.asarray(model.predict_on_batch(batches[0][0]))

@@ -16,6 +16,7 @@ from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import validate_data
 
 from skkd._backend import on_one_device, without_advice
+from skkd._memory import kept_memory
 from skkd._scikeras import NetworkTrainer
 from skkd._warnings import warn
 from skkd.images._blocks import in_memory
@@ -420,7 +421,7 @@ class NetworkClassifier(SharesModels, ImageClassifierMixin, BaseEstimator):
         )
         batches, validation = lessons.batches(self.batch_size)
         scope = self.distribution.scope() if self.distribution else contextlib.nullcontext()
-        with scope, naming_files(batches, validation), without_advice():
+        with kept_memory(), scope, naming_files(batches, validation), without_advice():
             if again:
                 changed = self.learning_rate != self._learning_rate
                 self._trainer.follow(lessons.loss, self.learning_rate if changed else None)
