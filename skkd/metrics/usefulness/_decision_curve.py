@@ -288,16 +288,21 @@ def decision_curve(
 
 def _model_net_benefit(codes, proba, thresholds, reached, shares, positive, weights):
     """Return the net benefit of treating the rows at or above each threshold."""
-    weights = np.ones(len(codes)) if weights is None else weights
     true_positives = np.zeros_like(thresholds)
     false_positives = np.zeros_like(thresholds)
     for code, share in enumerate(shares):
-        rows = np.flatnonzero(codes == code)
-        rows = rows[np.argsort(proba[rows])]
-        below = np.concatenate([[0], np.cumsum(weights[rows])])
+        mine = codes == code
+        if weights is None:
+            # Sorted numbers are several times faster to come by than their order.
+            scores = np.sort(proba[mine])
+            below = np.arange(len(scores) + 1)
+        else:
+            order = np.argsort(proba[mine])
+            scores = proba[mine][order]
+            below = np.concatenate([[0], np.cumsum(weights[mine][order])])
         if not below[-1]:
             continue
-        treated = below[-1] - below[np.searchsorted(proba[rows], reached)]
+        treated = below[-1] - below[np.searchsorted(scores, reached)]
         treated = share * treated / below[-1]
         if code == positive:
             true_positives += treated
