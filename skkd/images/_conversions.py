@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Set
 
 import numpy as np
 from PIL import Image, ImageOps
+from scipy.sparse import issparse
 
 _TENSORS = {"torch", "tensorflow", "jax", "jaxlib", "keras"}
 # Classes by library and name: none of these libraries need be there.
@@ -121,7 +122,7 @@ def split_dataset(X, y):
     X, y : object
         As they were, unless X is a dataset that brings labels.
     """
-    if not is_dataset(X) or not isinstance(X.element_spec, tuple):
+    if not is_dataset(X) or hasattr(X.element_spec, "shape"):
         return X, y
     if y is not None:
         raise ValueError(
@@ -188,6 +189,17 @@ def _shuffles(dataset):
 
 
 def _refuse_no_array(X, name):
+    if X is None:
+        raise ValueError(f"{name} must be an array or a list; got None")
+    if issparse(X):
+        raise TypeError(
+            f"Sparse data was passed for {name}, but dense data is required: pass {name}.toarray()"
+        )
+    if _is_pair(X):
+        raise ValueError(
+            f"{name} must be an array or a list; got a pair such as (images, labels): pass them as "
+            f"two arguments, {name}[0] and {name}[1]"
+        )
     if isinstance(X, Mapping):
         keys = list(X)
         key = next((key for key in ("data", "image", "images", "pixel_values") if key in X), None)
@@ -222,6 +234,13 @@ def _refuse_no_array(X, name):
             f"once: pass list({name}) if it ends and yields single images or labels; gather "
             "batches with np.concatenate"
         )
+
+
+def _is_pair(X):
+    if not isinstance(X, tuple) or len(X) != 2:
+        return False
+    n_axes = [len(getattr(part, "shape", ())) for part in X]
+    return n_axes[0] > 1 and n_axes[1] == 1 and len(X[0]) == len(X[1])
 
 
 def _library(kind):

@@ -29,7 +29,8 @@ def read_images(estimator, X):
     if len(images.shape) != 4:
         raise ValueError(
             "X must be images of shape (n, height, width[, channels]) or paths of image files; "
-            f"got shape {tuple(images.shape)}"
+            f"got shape {tuple(images.shape)}. A single gray image is passed as X[None], rows of "
+            "flat images as X.reshape(len(X), height, width, channels)"
         )
     if len(images) == 0:
         raise ValueError("X must hold at least one image; got none")

@@ -6,7 +6,7 @@ from sklearn.base import ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
 from skkd.images._conversions import split_dataset
-from skkd.models._labels import as_labels
+from skkd.models._labels import check_true_labels
 
 
 class ImageClassifierMixin(ClassifierMixin):
@@ -77,7 +77,7 @@ class ImageClassifierMixin(ClassifierMixin):
             Share of the images whose predicted label is the true one.
         """
         X, y = split_dataset(X, y)
-        return super().score(X, as_labels(y), sample_weight)
+        return super().score(X, check_true_labels(y, "score"), sample_weight)
 
     def _checked_logits(self, X):
         check_is_fitted(self)

@@ -70,8 +70,6 @@ def as_labels(y):
         if isinstance(y, list | tuple) and all(isinstance(one, list | tuple) for one in y):
             raise ValueError(_MULTILABEL.format("lists of several lengths")) from error
         raise
-    if hasattr(y, "todense"):
-        raise ValueError("y must be dense labels, one an image; got a sparse matrix: y.toarray()")
     if len(labels.shape) == 2 and labels.shape[1] > 1:
         raise ValueError(_many_columns(labels))
     # scikit-learn makes floats of pandas' nullable booleans and integers, NumPy does not.
@@ -113,14 +111,33 @@ def _many_columns(y):
     )
 
 
-def _check_labels(y, images, owner):
-    """Return class labels, one an image, none of them missing."""
+def check_true_labels(y, owner):
+    """Return labels as `as_labels` does, none of them missing.
+
+    Parameters
+    ----------
+    y : array-like of shape (n,)
+        Labels.
+    owner : str
+        Who needs them, for errors.
+
+    Returns
+    -------
+    labels : ndarray of shape (n,)
+        The same.
+    """
     if y is None:
         raise ValueError(f"{owner} requires y to be passed, but the target y is None")
     y = as_labels(y)
-    check_consistent_length(images, y)
     if y.dtype == object and (lost := int(pd.isna(y).sum())):
         raise ValueError(f"y must have no missing labels; got None or NaN for {lost} images")
+    return y
+
+
+def _check_labels(y, images, owner):
+    """Return class labels, one an image, none of them missing."""
+    y = check_true_labels(y, owner)
+    check_consistent_length(images, y)
     check_classification_targets(y)
     return y
 
