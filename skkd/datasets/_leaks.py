@@ -17,7 +17,7 @@ from sklearn.utils import Bunch
 from tqdm.auto import tqdm
 
 from skkd.images._files import read_header, read_image
-from skkd.images._input import as_images, holds_paths
+from skkd.images._input import as_column, as_images, holds_paths
 
 _SIDE = 16
 _BATCH = 256
@@ -199,6 +199,7 @@ def _side(name, side):
         X, y = side
     else:
         raise ValueError(f"{name} must be a Bunch or a tuple (X, y); got {type(side).__name__}")
+    X = as_column(X)
     # Stores have a shape but need have no length: Zarr arrays have none.
     n_images = X.shape[0] if hasattr(X, "shape") else len(X)
     if n_images != len(y):

@@ -203,7 +203,7 @@ class KDClassifier(SharesModels, ImageClassifierMixin, BaseEstimator):
     def fit(
         self,
         X,
-        y,
+        y=None,
         sample_weight=None,
         *,
         teacher_logits=None,
@@ -221,7 +221,8 @@ class KDClassifier(SharesModels, ImageClassifierMixin, BaseEstimator):
         X : array-like of shape (n, height, width[, channels]) or (n, n_features), or paths
             Images, a table, or n paths of image files.
         y : array-like of shape (n,)
-            Class labels, numbers or strings.
+            Class labels, numbers or strings. None if X is a ``tf.data.Dataset`` of (image, label)
+            batches, which is read into memory.
         sample_weight : array-like of shape (n,), default=None
             Weight of each image in the whole loss; images of weight 0 are left out.
         teacher_logits : array-like of shape (n, n_outputs), default=None
@@ -262,7 +263,7 @@ class KDClassifier(SharesModels, ImageClassifierMixin, BaseEstimator):
             validation=(X_val, y_val, sample_weight_val),
         )
 
-    def partial_fit(self, X, y, classes=None, sample_weight=None) -> Self:
+    def partial_fit(self, X, y=None, classes=None, sample_weight=None) -> Self:
         """Train the student for one more epoch.
 
         Parameters
@@ -270,7 +271,7 @@ class KDClassifier(SharesModels, ImageClassifierMixin, BaseEstimator):
         X : array-like of shape (n, height, width[, channels]) or (n, n_features), or paths
             Images, a table, or n paths of image files.
         y : array-like of shape (n,)
-            Class labels.
+            Class labels. None if X is a ``tf.data.Dataset`` of (image, label) batches.
         classes : array-like of shape (n_classes,), default=None
             Every label that may come; needed in the first call only.
         sample_weight : array-like of shape (n,), default=None

@@ -16,10 +16,13 @@ from skkd._keras_objects import picklable
 from skkd._memory import kept_memory
 from skkd.explanation._class_score import explained_class
 from skkd.explanation._explanation import Explanation
+from skkd.images._conversions import split_dataset
 from skkd.images._finite import check_finite_images
+from skkd.images._shapes import check_image_shape
 from skkd.models._batches import Batches
 from skkd.models._estimators import find_classifier
 from skkd.models._graph import open_model, without_traces
+from skkd.models._labels import as_labels
 from skkd.models._layout import image_layout, read_as_taken
 
 
@@ -175,12 +178,14 @@ class BaseExplainer(TransformerMixin, BaseEstimator, metaclass=ABCMeta):
             return self._explain(X, y)
 
     def _explain(self, X, y):
+        X, y = split_dataset(X, y)
         images = self._check_images(X)
+        y = None if y is None else as_labels(y)
         if y is not None and np.shape(y) != (len(images),):
             raise ValueError(f"y must hold {len(images)} labels; got shape {np.shape(y)}")
         results = self._explain_images(images, self._target_indices(y, len(images)))
         results["targets"] = self.classes_[results["targets"]]
-        return Explanation(images=images, labels=None if y is None else np.asarray(y), **results)
+        return Explanation(images=images, labels=y, **results)
 
     @abstractmethod
     def _make_function(self, image_shape):
@@ -299,12 +304,9 @@ class BaseExplainer(TransformerMixin, BaseEstimator, metaclass=ABCMeta):
             X = self._steps_before.transform(X)
         wanted = self.network_.input_shape[1:]
         images = read_as_taken(X, wanted, self._layout)
-        have = tuple(images.shape[1:])
-        if len(have) != 3 or any(w not in (None, h) for w, h in zip(wanted, have, strict=True)):
-            raise ValueError(
-                f"X has images of shape {have}, but model {self.model_.name!r} takes images of "
-                f"shape {self.model_.input_shape[1:]}"
-            )
+        shape = self.model_.input_shape[1:]
+        whose = f"model {self.model_.name!r} takes images of shape {shape}"
+        check_image_shape(images, wanted, whose)
         if len(images) == 0:
             raise ValueError("X has no images; at least one is needed")
         return images

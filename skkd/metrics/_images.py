@@ -1,6 +1,6 @@
 """What a user calls images, read as an estimator takes them."""
 
-from skkd.images._input import as_images, holds_paths
+from skkd.images._input import as_column, as_images, holds_paths
 
 
 def read_images(estimator, X):
@@ -19,6 +19,7 @@ def read_images(estimator, X):
     images : array-like of shape (n, height, width, channels)
         With shape, length and indexing by rows.
     """
+    X = as_column(X)
     if estimator is not None and (holds_paths(X) or _holds_model(estimator)):
         from skkd.models._estimators import read_for
 
@@ -28,7 +29,8 @@ def read_images(estimator, X):
     if len(images.shape) != 4:
         raise ValueError(
             "X must be images of shape (n, height, width[, channels]) or paths of image files; "
-            f"got shape {tuple(images.shape)}"
+            f"got shape {tuple(images.shape)}. A single gray image is passed as X[None], rows of "
+            "flat images as X.reshape(len(X), height, width, channels)"
         )
     if len(images) == 0:
         raise ValueError("X must hold at least one image; got none")

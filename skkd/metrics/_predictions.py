@@ -2,7 +2,7 @@
 
 import numpy as np
 import pandas as pd
-from sklearn.utils import check_array
+from sklearn.utils import check_array, column_or_1d
 
 # Probabilities written with three decimals, or a softmax in single precision, miss a sum of 1 by
 # less than this; counts, logits and unnormalized scores miss it by far more.
@@ -53,10 +53,12 @@ class Precision:
 def check_labels(y_true):
     """Return the true labels as a 1-D array without missing values."""
     y_true = np.asarray(y_true)
+    if y_true.ndim == 2 and y_true.shape[1] == 1:
+        y_true = column_or_1d(y_true, warn=True)
     if y_true.ndim != 1 or not len(y_true):
         raise ValueError(
-            f"y_true must be 1-D labels, at least one; got shape {y_true.shape}: decode one-hot "
-            "rows first"
+            f"y_true must be 1-D labels, at least one; got shape {y_true.shape}. Of one-hot "
+            "rows, pass the labels: y.argmax(axis=1)"
         )
     missing = pd.isna(y_true)
     if missing.any():

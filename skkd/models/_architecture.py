@@ -5,6 +5,7 @@ from functools import partial
 import keras
 from keras import layers
 
+from skkd._warnings import warn
 from skkd.models._copies import copy_architecture, copy_model
 from skkd.models._graph import check_built, flatten_graph
 from skkd.models._head import logits_model
@@ -35,13 +36,30 @@ def as_network(network, input_shape, parameter="network"):
         names["auto"] = MLP if len(input_shape) == 1 else FiveBlockCNN
         if network in names:
             return names[network]()
-    elif isinstance(network, keras.Model) or hasattr(network, "build") or callable(network):
+    elif isinstance(network, keras.Model):
+        return network
+    elif foreign := _foreign(network):
+        raise ValueError(f"{parameter} must be a network of Keras 3; got {foreign}")
+    elif isinstance(network, type) and hasattr(network, "build"):
+        if issubclass(network, keras.Model):
+            return network
+        raise ValueError(f"{parameter} must be an object; got the class: {network.__name__}()")
+    elif hasattr(network, "build") or callable(network):
         return network
     raise ValueError(
         f"{parameter} must be 'auto', 'five_block', 'kdfmv', 'mlp', an object with "
         "build(input_shape, n_classes) such as FiveBlockCNN(), a keras.Model or a callable "
-        f"(input_shape, n_classes) -> keras.Model; got {network!r}"
+        f"(input_shape, n_classes) -> keras.Model; got {network!r}. A file's network is loaded "
+        "first, with keras.models.load_model(path)"
     )
+
+
+def _foreign(network):
+    """Return where a network of another library is from, None for others."""
+    for kind in type(network).__mro__:
+        if kind.__module__.partition(".")[0] in ("torch", "tf_keras"):
+            return f"a {type(network).__name__} of {kind.__module__.partition('.')[0]}"
+    return None
 
 
 def build_network(network, input_shape, n_classes, normalization=None):
@@ -111,6 +129,11 @@ def build_logits(
     model : keras.Model
         Of shape (n, n_classes).
     """
+    if image_size is not None and len(input_shape) != 3:
+        raise ValueError(
+            f"image_size={image_size} resizes images, but X has rows of shape {input_shape}; leave "
+            "it None for tables"
+        )
     size = input_shape if image_size is None else (*image_size, *input_shape[2:])
     before = keras.config.dtype_policy()
     try:
@@ -147,6 +170,12 @@ def network_for(
     network = as_network(network, input_shape)
     normalization = None
     if isinstance(network, ScratchNetwork):
+        if len(input_shape) == 3 and input_shape[0] in (1, 3) and min(input_shape[1:]) > 4:
+            warn(
+                f"X has images of shape {input_shape}, which are {input_shape[0]} pixels high and "
+                f"have {input_shape[2]} channels. If their channels come first, pass "
+                "np.moveaxis(X, 1, -1)",
+            )
         normalization = mean_and_variance(images, rows, sample_weight, batch_size)
     return partial(
         build_logits,

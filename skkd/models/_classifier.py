@@ -20,9 +20,11 @@ from skkd._memory import kept_memory
 from skkd._scikeras import NetworkTrainer
 from skkd._warnings import warn
 from skkd.images._blocks import in_memory
+from skkd.images._conversions import split_dataset
 from skkd.images._decoded import keep_decoded
 from skkd.images._files import ImagePaths
 from skkd.images._input import as_images
+from skkd.images._shapes import check_image_shape
 from skkd.images._stores import StoredImages
 from skkd.models._architecture import network_for
 from skkd.models._batches import naming_files, predict
@@ -229,7 +231,7 @@ class NetworkClassifier(SharesModels, ImageClassifierMixin, BaseEstimator):
     def fit(
         self,
         X,
-        y,
+        y=None,
         sample_weight=None,
         *,
         groups=None,
@@ -244,7 +246,8 @@ class NetworkClassifier(SharesModels, ImageClassifierMixin, BaseEstimator):
         X : array-like of shape (n, height, width[, channels]) or (n, n_features), or paths
             Images, a table, or n paths of image files.
         y : array-like of shape (n,)
-            Class labels, numbers or strings.
+            Class labels, numbers or strings. None if X is a ``tf.data.Dataset`` of (image, label)
+            batches, which is read into memory.
         sample_weight : array-like of shape (n,), default=None
             Weight of each image in the loss; images of weight 0 are left out.
         groups : array-like of shape (n,), default=None
@@ -268,7 +271,7 @@ class NetworkClassifier(SharesModels, ImageClassifierMixin, BaseEstimator):
         lessons = self._with_validation(lessons, X_val, y_val, sample_weight_val)
         return self._learn(self._with_views(lessons), self.epochs)
 
-    def partial_fit(self, X, y, classes=None, sample_weight=None) -> Self:
+    def partial_fit(self, X, y=None, classes=None, sample_weight=None) -> Self:
         """Train for one more epoch.
 
         Parameters
@@ -276,7 +279,7 @@ class NetworkClassifier(SharesModels, ImageClassifierMixin, BaseEstimator):
         X : array-like of shape (n, height, width[, channels]) or (n, n_features), or paths
             Images, a table, or n paths of image files.
         y : array-like of shape (n,)
-            Class labels.
+            Class labels. None if X is a ``tf.data.Dataset`` of (image, label) batches.
         classes : array-like of shape (n_classes,), default=None
             Every label that may come; needed in the first call only.
         sample_weight : array-like of shape (n,), default=None
@@ -302,6 +305,7 @@ class NetworkClassifier(SharesModels, ImageClassifierMixin, BaseEstimator):
         self._validate_params()
         self._check_learning_rate()
         self._check_lasting_parameters(again)
+        X, y = split_dataset(X, y)
         images = self._read(X, reset=not again, keep=True)
         labels, sample_weight, self.classes_ = check_targets(
             y,
@@ -353,17 +357,15 @@ class NetworkClassifier(SharesModels, ImageClassifierMixin, BaseEstimator):
         images = as_images(X, image_size=image_size, color_mode=color_mode)
         if keep and self.image_cache is not None:
             images = keep_decoded(images, self.image_cache, verbose=self.verbose)
+        if not reset and (len(self._input_shape) > 1 or len(images.shape) > 2):
+            whose = f"{type(self).__name__} was fitted on images of shape {self._input_shape}"
+            check_image_shape(images, self._input_shape, whose, name)
         if not isinstance(images, ImagePaths | StoredImages):
             images = validate_data(self, images, reset=reset, allow_nd=True)
         elif reset:
             self.n_features_in_ = images.shape[1]
         if reset:
             self._input_shape = images.shape[1:]
-        elif images.shape[1:] != self._input_shape:
-            raise ValueError(
-                f"{name} has images of shape {images.shape[1:]}, but {type(self).__name__} was "
-                f"fitted on images of shape {self._input_shape}"
-            )
         return images
 
     def _network_for(self, images, rows, sample_weight):
@@ -383,6 +385,7 @@ class NetworkClassifier(SharesModels, ImageClassifierMixin, BaseEstimator):
         """Add images that a user has kept apart to validate with."""
         if X_val is None and y_val is None and sample_weight_val is None:
             return lessons
+        X_val, y_val = split_dataset(X_val, y_val)
         if X_val is None or y_val is None:
             raise ValueError("X_val and y_val must be passed together")
         images = self._read(X_val, reset=False, keep=True, name="X_val")

@@ -5,6 +5,9 @@ from scipy.special import softmax
 from sklearn.base import ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
+from skkd.images._conversions import split_dataset
+from skkd.models._labels import check_true_labels
+
 
 class ImageClassifierMixin(ClassifierMixin):
     """Mixin of classifiers of images or tables with ``classes_`` and ``_logits(X)``."""
@@ -55,6 +58,26 @@ class ImageClassifierMixin(ClassifierMixin):
         """
         logits = self._checked_logits(X)
         return self.classes_[logits.argmax(axis=1)]
+
+    def score(self, X, y=None, sample_weight=None) -> float:
+        """Return the accuracy.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, height, width[, channels]) or (n, n_features), or paths
+            Images, a table, or n paths of image files.
+        y : array-like of shape (n,)
+            True class labels. None if X is a ``tf.data.Dataset`` of (image, label) batches.
+        sample_weight : array-like of shape (n,), default=None
+            Weight of each image.
+
+        Returns
+        -------
+        accuracy : float
+            Share of the images whose predicted label is the true one.
+        """
+        X, y = split_dataset(X, y)
+        return super().score(X, check_true_labels(y, "score"), sample_weight)
 
     def _checked_logits(self, X):
         check_is_fitted(self)

@@ -1,10 +1,13 @@
 """Class labels and the weights of their images."""
 
 import numpy as np
+import pandas as pd
 from sklearn.model_selection import StratifiedGroupKFold, train_test_split
 from sklearn.utils import compute_sample_weight
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, check_consistent_length, column_or_1d
+
+from skkd.images._conversions import to_array
 
 
 def check_targets(y, images, *, sample_weight, class_weight, classes, known, owner):
@@ -41,14 +44,100 @@ def check_targets(y, images, *, sample_weight, class_weight, classes, known, own
     return labels, weights, _check_classes(labels, classes, known, owner)
 
 
-def _check_labels(y, images, owner):
-    """Return class labels, one an image, none of them missing."""
+def as_labels(y):
+    """Return what a user calls labels as an array of one axis.
+
+    Parameters
+    ----------
+    y : array-like of shape (n,) or (n, 1)
+        Labels, in NumPy, pandas or any framework.
+
+    Returns
+    -------
+    labels : ndarray of shape (n,)
+        The same; a column is flattened with scikit-learn's DataConversionWarning.
+
+    Raises
+    ------
+    ValueError
+        If there is not one label for each image.
+    """
+    if isinstance(y, list | tuple) and any(isinstance(one, set | frozenset | dict) for one in y):
+        raise ValueError(_MULTILABEL.format("a list of sets"))
+    try:
+        labels = to_array(y, "y")
+    except ValueError as error:
+        if isinstance(y, list | tuple) and all(isinstance(one, list | tuple) for one in y):
+            raise ValueError(_MULTILABEL.format("lists of several lengths")) from error
+        raise
+    if len(labels.shape) == 2 and labels.shape[1] > 1:
+        raise ValueError(_many_columns(labels))
+    # scikit-learn makes floats of pandas' nullable booleans and integers, NumPy does not.
+    return column_or_1d(np.asarray(labels), warn=True)
+
+
+_MULTILABEL = (
+    "y must be one label an image; got several, as {}: multilabel targets are not supported. Train "
+    "one classifier a label, as sklearn.multioutput.MultiOutputClassifier does"
+)
+
+
+def _many_columns(y):
+    """Return what is wrong with labels in several columns."""
+    values = np.asarray(y)
+    shape = values.shape
+    try:
+        values = values.astype(float)
+    except (TypeError, ValueError):
+        values = np.full(shape, np.nan)
+    if np.isin(values, (0, 1)).all():
+        if (values.sum(axis=1) == 1).all():
+            way = "y.idxmax(axis=1)" if hasattr(y, "idxmax") else "np.argmax(y, axis=1)"
+            if isinstance(y, np.ndarray):
+                way = "y.argmax(axis=1)"
+            return f"y must be one label an image; got one-hot rows, of shape {shape}: pass {way}"
+        return _MULTILABEL.format(f"a 0/1 matrix of shape {shape}")
+    if (values >= 0).all() and np.allclose(values.sum(axis=1), 1, atol=1e-3):
+        return (
+            f"y must be one label an image; got probabilities of shape {shape}: pass "
+            "y.argmax(axis=1), and the probabilities themselves to KDClassifier as "
+            "fit(X, labels, teacher_proba=y)"
+        )
+    if shape[0] == 1:
+        return f"y must be one label an image, of shape (n,); got shape {shape}: pass y[0]"
+    return (
+        f"y must be one label an image, of shape (n,); got shape {shape}: pass the column that "
+        "holds the labels"
+    )
+
+
+def check_true_labels(y, owner):
+    """Return labels as `as_labels` does, none of them missing.
+
+    Parameters
+    ----------
+    y : array-like of shape (n,)
+        Labels.
+    owner : str
+        Who needs them, for errors.
+
+    Returns
+    -------
+    labels : ndarray of shape (n,)
+        The same.
+    """
     if y is None:
         raise ValueError(f"{owner} requires y to be passed, but the target y is None")
-    y = column_or_1d(y, warn=True)
-    check_consistent_length(images, y)
-    if y.dtype == object and (lost := sum(label is None or label != label for label in y)):
+    y = as_labels(y)
+    if y.dtype == object and (lost := int(pd.isna(y).sum())):
         raise ValueError(f"y must have no missing labels; got None or NaN for {lost} images")
+    return y
+
+
+def _check_labels(y, images, owner):
+    """Return class labels, one an image, none of them missing."""
+    y = check_true_labels(y, owner)
+    check_consistent_length(images, y)
     check_classification_targets(y)
     return y
 

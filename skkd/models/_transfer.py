@@ -2,6 +2,7 @@
 
 import difflib
 import inspect
+import os
 import sys
 from os import PathLike, fspath
 
@@ -10,9 +11,12 @@ import numpy as np
 from keras import layers, ops
 from sklearn.base import BaseEstimator
 
+from skkd.images._input import check_image_size
 from skkd.models._copies import copy_model
 from skkd.models._precision import full_precision
 from skkd.models._sharing import SharesModels
+
+_MODEL_FILES = (".keras", ".h5", ".hdf5", ".pb", ".tflite", ".onnx", ".pt", ".pth")
 
 
 class TransferNet(SharesModels, BaseEstimator):
@@ -104,6 +108,7 @@ class TransferNet(SharesModels, BaseEstimator):
         pools = {"avg": layers.GlobalAveragePooling2D, "max": layers.GlobalMaxPooling2D}
         if self.pooling not in pools:
             raise ValueError(f"pooling must be 'avg' or 'max'; got {self.pooling!r}")
+        check_image_size(self.image_size)
         rates = self._dropout_rates()
         inputs = x = keras.Input(input_shape, name="images")
         if self.image_size is not None:
@@ -151,15 +156,47 @@ class TransferNet(SharesModels, BaseEstimator):
         options = {"include_top": False, "input_shape": tuple(input_shape)}
         if _brings_preprocessing(application):
             options["include_preprocessing"] = self.preprocessing == "auto"
-        if self.weights is None or self.weights == "imagenet":
-            return application(weights=self.weights, **options)
-        backbone = application(weights=None, **options)
+        if self.weights is None:
+            return application(weights=None, **options)
         if not isinstance(self.weights, str | PathLike):
             raise ValueError(
                 f"weights must be 'imagenet', a path or None; got {type(self.weights).__name__}"
             )
-        backbone.load_weights(fspath(self.weights))
+        if self.weights == "imagenet":
+            return _download(application, options)
+        path = fspath(self.weights)
+        if not os.path.exists(path):
+            raise FileNotFoundError(f"weights must be 'imagenet', None or a file; got {path!r}")
+        backbone = application(weights=None, **options)
+        try:
+            backbone.load_weights(path)
+        # What a file of another network or version trips over is Keras's or HDF5's.
+        except (AttributeError, KeyError, OSError, TypeError, ValueError) as error:
+            raise ValueError(
+                f"weights={path!r} does not load into the backbone {self.backbone!r} without its "
+                f"head: {_first_line(error)}. Pass a file that backbone.save_weights("
+                "'name.weights.h5') wrote of such a network, or load the network yourself and pass "
+                "it as backbone"
+            ) from error
         return backbone
+
+
+def _download(application, options):
+    try:
+        return application(weights="imagenet", **options)
+    except Exception as error:
+        # Keras has no type of its own for this.
+        if "URL fetch failure" not in str(error):
+            raise
+        raise OSError(
+            "weights='imagenet' could not be downloaded: pass weights=path to a .weights.h5 file "
+            "or to Keras's own ..._notop.h5, which can be downloaded elsewhere, or weights=None "
+            f"for random ones; {_first_line(error)}"
+        ) from error
+
+
+def _first_line(error):
+    return str(error).strip().partition("\n")[0].rstrip(".")
 
 
 def _application(name):
@@ -170,6 +207,13 @@ def _application(name):
     }
     if not isinstance(name, str) or name.lower() not in applications:
         near = difflib.get_close_matches(str(name).lower(), applications, n=3, cutoff=0.4)
+        if isinstance(name, str | PathLike) and os.path.splitext(name)[1] in _MODEL_FILES:
+            raise ValueError(
+                f"backbone={fspath(name)!r} is a file: pass the network in it, "
+                "keras.models.load_model(path), or name the network and pass its weights=path"
+            )
+        if isinstance(name, type) or type(name).__module__.startswith(("tf_keras", "torch")):
+            name = f"{type(name).__module__}.{type(name).__name__}"
         raise ValueError(
             f"backbone must be the name of a network in keras.applications or a keras.Model; got "
             f"{name!r}" + (f". Did you mean {', '.join(near)}?" if near else "")
