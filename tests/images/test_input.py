@@ -6,9 +6,12 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
+from scipy.sparse import csr_matrix
 from sklearn.model_selection import train_test_split
 
 from skkd.images import ImagePaths, as_images, read_image
+from skkd.images._conversions import split_dataset
+from skkd.images._shapes import check_image_shape
 from skkd.images._stores import StoredImages
 
 
@@ -434,3 +437,163 @@ def test_reading_leaves_no_warning_and_no_open_file(color):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         read_image(Path(color[1]))
+
+
+def test_a_column_of_paths_is_their_list(gray_paths):
+    pixels, paths = gray_paths
+    names = [str(path) for path in paths]
+    for X in (
+        pd.DataFrame({"path": names}),
+        pd.DataFrame({"path": paths}),
+        np.array(names)[:, None],
+        np.array(paths, dtype=object)[:, None],
+        [[name] for name in names],
+    ):
+        np.testing.assert_array_equal(as_images(X)[:], pixels)
+
+
+def test_columns_and_lists_of_arrays_are_stacked():
+    images = np.random.RandomState(0).rand(4, 6, 5, 3).astype(np.float32)
+    for X in (
+        pd.Series(list(images), index=[7, 3, 9, 1]),
+        pd.DataFrame({"image": list(images)}),
+        list(images),
+        images.astype(object),
+    ):
+        np.testing.assert_array_equal(as_images(X), images)
+    assert as_images(pd.Series(list(images[..., 0]))).shape == (4, 6, 5, 1)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda image: image[:3], r"row 2 is of shape \(3, 5\) and row 0 of shape \(6, 5\)"),
+        (lambda image: None, "got None in row 2. Drop such rows, and their labels"),
+        (lambda image: "a.png", "got 'a.png' in row 2"),
+    ],
+)
+def test_the_row_of_a_column_that_differs_is_named(change, message):
+    images = list(np.zeros((4, 6, 5)))
+    images[2] = change(images[2])
+    for X in (images, pd.Series(images)):
+        with pytest.raises(ValueError, match=message):
+            as_images(X)
+
+
+def test_images_of_pillow_are_read_as_their_files_are(color):
+    pixels, path = color
+    with Image.open(path) as image:
+        np.testing.assert_array_equal(as_images([image, image]), [pixels, pixels])
+        exif = image.getexif()
+        exif[0x0112] = 6
+        np.testing.assert_array_equal(as_images([image])[0], np.rot90(pixels, -1))
+        with pytest.raises(ValueError, match=r"a single one: pass \[X\]"):
+            as_images(image)
+        with pytest.raises(ValueError, match=r"row 1 has Pillow's mode 'P'.*convert\('RGB'\)"):
+            as_images([image, image.convert("P")])
+    gray, mask = Image.new("L", (4, 3), 7), Image.new("1", (4, 3), 1)
+    np.testing.assert_array_equal(as_images([gray, mask])[:, 0, 0, 0], [7, 255])
+
+
+def test_tensors_of_any_framework_become_arrays():
+    images = np.arange(24, dtype=np.float32).reshape(2, 4, 3, 1)
+    for library, make in (
+        ("tensorflow", lambda tf: [tf.constant(images), tf.Variable(images)]),
+        ("torch", lambda torch: [torch.tensor(images, requires_grad=True)]),
+        ("torch", lambda torch: [torch.tensor(images).bfloat16()]),
+        ("jax.numpy", lambda jnp: [jnp.array(images), jnp.array(images, dtype="bfloat16")]),
+    ):
+        for X in make(pytest.importorskip(library)):
+            read = as_images(X)
+            assert isinstance(read, np.ndarray)
+            np.testing.assert_array_equal(read, images)
+
+
+@pytest.mark.parametrize(
+    ("X", "message"),
+    [
+        ({"image": [0]}, r"got a dict of \['image'\]: pass one .* X\['image'\]"),
+        ((image for image in np.zeros((2, 3, 3))), "generator, which can be read only once"),
+        ({1, 2}, "a set, which has no order"),
+        (None, "got None"),
+        ((np.zeros((3, 4, 4)), np.zeros(3)), r"a pair .* X\[0\] and X\[1\]"),
+        (np.array([b"a.png"]), r"got bytes.*X.astype\(str\)"),
+        (pd.DataFrame({"path": ["a.png"], "y": [1]}), r"'path' holds images .* X\['path'\]"),
+    ],
+)
+def test_what_holds_images_but_is_none_is_told_the_way_to_them(X, message):
+    with pytest.raises(ValueError, match=message):
+        as_images(X)
+
+
+def test_a_sparse_matrix_is_told_to_become_dense():
+    with pytest.raises(TypeError, match=r"pass X\.toarray\(\)"):
+        as_images(csr_matrix(np.eye(3)))
+
+
+def test_loaders_are_told_to_be_gathered():
+    keras = pytest.importorskip("keras")
+
+    class Loader(keras.utils.PyDataset):
+        def __len__(self):
+            return 1
+
+        def __getitem__(self, index):
+            return np.zeros((2, 4, 4, 1)), np.zeros(2)
+
+    loaders = [Loader()]
+    if "torch" in sys.modules:
+        data = sys.modules["torch"].utils.data
+        loaders += [data.DataLoader([np.zeros((1, 4, 4))]), data.TensorDataset()]
+    for X in loaders:
+        with pytest.raises(ValueError, match=r"the loader \w+: gather its batches in one pass"):
+            as_images(X)
+
+
+def test_datasets_of_batches_are_read_in_order_and_others_refused():
+    tf = pytest.importorskip("tensorflow")
+    images, labels = np.arange(60.0).reshape(5, 4, 3, 1), np.array([3, 1, 2, 1, 3])
+    pairs = tf.data.Dataset.from_tensor_slices((images, labels))
+    for X in (pairs.batch(2), pairs.map(lambda image, label: image).batch(2).prefetch(1)):
+        np.testing.assert_array_equal(as_images(X), images)
+    X, y = split_dataset(pairs.shuffle(5).batch(2), None)
+    assert sorted(X[:, 0, 0, 0].tolist()) == [0, 12, 24, 36, 48]
+    np.testing.assert_array_equal(y, labels[(X[:, 0, 0, 0] // 12).astype(int)])
+    column = pairs.map(lambda image, label: (image, label[None])).batch(2)
+    np.testing.assert_array_equal(split_dataset(column, None)[1], labels)
+    for X, message in (
+        (pairs.shuffle(5).batch(2).prefetch(1), "make it with shuffle=False"),
+        (pairs.batch(2).repeat(), r"endless one: drop its repeat\(\)"),
+        (pairs, r"single images: X\.batch\(32\)"),
+        (pairs.take(0).batch(2), "empty dataset"),
+        (pairs.map(lambda image, label: {"image": image}).batch(2), r"with X\.map"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            as_images(X)
+    with pytest.raises(ValueError, match="y must be None where X is a dataset"):
+        split_dataset(pairs.batch(2), labels)
+
+
+@pytest.mark.parametrize(
+    ("shape", "wanted", "way"),
+    [
+        ((8, 8), (8, 8, 1), r"X\[None\]"),
+        ((9, 9), (8, 8, 1), r"X\[None\]"),
+        ((8, 8, 4, 1), (8, 8, 4), r"X\[None\]"),
+        ((5, 64), (8, 8, 1), r"X\.reshape\(-1, 8, 8, 1\)"),
+        ((5, 3, 8, 9), (8, 9, 3), r"np\.moveaxis\(X, 1, -1\)"),
+        ((5, 7, 9, 3), (8, 9, 3), r"resize\(X, \(8, 9\)\)"),
+        ((5, 8, 9, 1), (8, 9, 3), r"np\.repeat\(X, 3, axis=-1\)"),
+        ((5, 8, 9, 4), (None, None, 3), r"X\[\.\.\., :3\]"),
+        ((5, 4, 4, 3), (8, 9, 1), r"resize\(X, \(8, 9\)\) and make them gray"),
+        ((5, 2, 3, 1), (6,), r"X\.reshape\(len\(X\), -1\)"),
+    ],
+)
+def test_images_of_another_shape_are_told_the_way_to_the_one_wanted(shape, wanted, way):
+    with pytest.raises(ValueError, match=rf"^X has (images|rows) of .* but it takes others.*{way}"):
+        check_image_shape(np.zeros(shape), wanted, "it takes others")
+
+
+def test_an_image_size_is_looked_at_for_arrays_too():
+    with pytest.raises(ValueError, match=r"image_size must be None or \(height, width\).*\(8,\)"):
+        as_images(np.zeros((2, 4, 4, 1)), image_size=(8,))

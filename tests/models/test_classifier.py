@@ -1,14 +1,17 @@
 import pickle
+import warnings
 
 import keras
 import numpy as np
+import pandas as pd
 import pytest
 from keras import layers
 from PIL import Image
 from sklearn.base import clone
+from sklearn.exceptions import DataConversionWarning
 from sklearn.model_selection import GridSearchCV
 
-from skkd import MLP, FiveBlockCNN, NetworkClassifier
+from skkd import MLP, FiveBlockCNN, KDClassifier, NetworkClassifier
 from skkd.models._batches import Batches
 from skkd.models._normalization import mean_and_variance
 
@@ -279,6 +282,105 @@ def test_bad_parameters_are_named(params, message, digits):
 def test_images_of_another_shape_than_in_fit_are_refused(trained):
     with pytest.raises(ValueError, match=r"shape \(8, 8, 3\), but NetworkClassifier was fitted"):
         trained.predict(np.zeros((2, 8, 8, 3)))
+
+
+def test_a_single_gray_image_is_told_to_be_one_of_many(trained, digits):
+    for ask in (trained.predict, trained.predict_proba, lambda X: trained.score(X, [1])):
+        with pytest.raises(ValueError, match=r"If it is a single image, pass X\[None\]"):
+            ask(digits[0][0, ..., 0])
+
+
+def test_a_dataset_of_pairs_trains_to_the_weights_of_its_arrays(digits):
+    tf = pytest.importorskip("tensorflow")
+    X, y = digits[0][:60], digits[1][:60]
+    dataset = tf.data.Dataset.from_tensor_slices((X, y)).batch(25)
+    classifier = NetworkClassifier(MLP(), epochs=1, random_state=0)
+    expected = clone(classifier).fit(X, y)
+    for estimator in (classifier, KDClassifier(student=classifier)):
+        estimator.fit(dataset)
+        np.testing.assert_array_equal(
+            estimator.predict_proba(dataset.map(lambda image, label: image)),
+            expected.predict_proba(X),
+        )
+        assert estimator.score(dataset.shuffle(3)) == expected.score(X, y)
+
+
+def test_labels_of_any_library_keep_their_type(digits):
+    numbers = np.array([3, 1, 1, 3])
+    for y, classes in (
+        (pd.array([True, False, False, True], dtype="boolean"), [False, True]),
+        (pd.Series(numbers, dtype="Int64"), [1, 3]),
+        (pd.Series(["b", "a", "a", "b"], dtype="category"), ["a", "b"]),
+        (keras.ops.convert_to_tensor(numbers), [1, 3]),
+    ):
+        classifier = NetworkClassifier(MLP(), epochs=1).fit(digits[0][:4], y)
+        assert classifier.classes_.tolist() == classes
+        assert [type(label) for label in classifier.classes_.tolist()] == list(map(type, classes))
+        assert classifier.score(digits[0][:4], y) in (0, 0.25, 0.5, 0.75, 1)
+
+
+def test_a_column_of_labels_is_flattened_with_a_warning(trained, digits):
+    X, y = digits[0][:50], digits[1][:50]
+    for column in (y[:, None], pd.DataFrame({"y": y}), [[label] for label in y]):
+        with pytest.warns(DataConversionWarning):
+            assert trained.score(X, column) == trained.score(X, y)
+        with pytest.warns(DataConversionWarning):
+            fitted = NetworkClassifier(MLP(), epochs=1).fit(X, column)
+        np.testing.assert_array_equal(fitted.classes_, np.unique(y))
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda y: np.eye(10)[y], r"one-hot rows, of shape \(20, 10\): pass y\.argmax\(axis=1\)"),
+        (lambda y: np.eye(10)[y].tolist(), r"one-hot rows.*argmax"),
+        (lambda y: pd.get_dummies(y), r"one-hot rows.*y\.idxmax\(axis=1\)"),
+        (lambda y: 0.9 * np.eye(10)[y] + 0.01, r"probabilities.*teacher_proba=y"),
+        (lambda y: np.eye(10)[y] + np.eye(10)[y - 1], "multilabel targets are not supported"),
+        (lambda y: [{1, 2}, {1}] * 10, "multilabel targets are not supported"),
+        (lambda y: [[1, 2], [1]] * 10, "multilabel targets are not supported"),
+        (lambda y: y[None], r"pass y\[0\]"),
+        (lambda y: (label for label in y), r"a generator, .* pass list\(y\)"),
+        (lambda y: {"label": y}, r"pass one of its values, such as y\['label'\]"),
+        (lambda y: y / 3, "continuous"),
+        (lambda y: pd.array([pd.NA, *map(str, y[1:])], dtype="string"), "None or NaN for 1 images"),
+    ],
+)
+def test_labels_that_are_not_one_an_image_are_told_the_way(make, message, trained, digits):
+    X, y = digits[0][:20], digits[1][:20]
+    for ask in (NetworkClassifier(MLP(), epochs=1).fit, trained.score):
+        with pytest.raises(ValueError, match=message):
+            ask(X, make(y))
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ({"network": FiveBlockCNN}, r"got the class: FiveBlockCNN\(\)"),
+        ({"network": "net.h5"}, r"keras\.models\.load_model\(path\)"),
+        ({"image_size": (8,)}, r"\(height, width\) in pixels; got \(8,\)"),
+        ({"image_size": (8.0, 8.0)}, r"\(height, width\) in pixels; got \(8.0, 8.0\)"),
+    ],
+)
+def test_networks_and_sizes_that_are_nearly_right_are_named(params, message, digits):
+    with pytest.raises(ValueError, match=message):
+        NetworkClassifier(**params).fit(digits[0][:20], digits[1][:20])
+
+
+def test_an_image_size_for_a_table_is_named(digits):
+    table = digits[0][:20].reshape(20, -1)
+    with pytest.raises(ValueError, match=r"image_size=\(4, 4\) resizes images, but X has rows"):
+        NetworkClassifier(image_size=(4, 4)).fit(table, digits[1][:20])
+
+
+def test_channels_that_seem_to_come_first_are_warned_of():
+    X, y = np.zeros((4, 3, 16, 17), np.uint8), [0, 1, 0, 1]
+    classifier = NetworkClassifier(FiveBlockCNN(filters=(2,)), epochs=1)
+    with pytest.warns(UserWarning, match=r"channels come first, pass np\.moveaxis\(X, 1, -1\)"):
+        classifier.fit(X, y)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        classifier.fit(np.moveaxis(X, 1, -1), y)
 
 
 def test_classes_that_fit_did_not_know_are_refused(fit_tiny, digits):

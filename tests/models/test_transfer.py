@@ -75,8 +75,33 @@ def test_a_gray_image_of_another_size_reaches_a_named_backbone_as_it_wants_it():
         (TransferNet("mobilenetv2", weights=None, dropout=(0.1,)), "or 2 of them"),
         (TransferNet("mobilenetv2", weights=None, preprocessing="gan"), "got 'gan'"),
         (TransferNet("mobilenetv2", weights=3), "'imagenet', a path or None; got int"),
+        (TransferNet("mobilenetv2", weights=None, image_size=(32,)), r"\(height, width\).*\(32,\)"),
+        (TransferNet("net.h5"), r"'net\.h5' is a file: .*load_model\(path\)"),
     ],
 )
 def test_a_bad_parameter_of_transfer_net_is_named(network, message):
     with pytest.raises(ValueError, match=message):
         network.build((32, 32, 3), 2)
+
+
+def test_weights_that_cannot_be_downloaded_are_told_to_come_from_a_file(monkeypatch):
+    def offline(weights, **options):
+        raise Exception("URL fetch failure on https://example.org/x.h5: None -- no network")
+
+    monkeypatch.setattr(keras.applications, "VGG16", offline)
+    monkeypatch.setattr(offline, "__module__", keras.applications.vgg16.__name__)
+    with pytest.raises(OSError, match=r"could not be downloaded: pass weights=path .*x\.h5"):
+        TransferNet("vgg16").build((32, 32, 3), 2)
+
+
+def test_files_that_hold_no_weights_of_the_backbone_are_named(tmp_path):
+    other = keras.Sequential([keras.Input((32, 32, 3)), layers.Conv2D(2, 3)])
+    other.save(tmp_path / "other.h5")
+    (tmp_path / "broken.weights.h5").write_text("nothing")
+    (tmp_path / "model.ckpt").write_text("nothing")
+    for name in ("other.h5", "broken.weights.h5", "model.ckpt"):
+        network = TransferNet("vgg16", weights=tmp_path / name)
+        with pytest.raises(ValueError, match=rf"{name}' does not load into the backbone 'vgg16'"):
+            network.build((32, 32, 3), 2)
+    with pytest.raises(FileNotFoundError, match=r"None or a file; got .*gone\.h5"):
+        TransferNet("vgg16", weights=tmp_path / "gone.h5").build((32, 32, 3), 2)
