@@ -7,6 +7,7 @@ from typing import Self
 import joblib
 import keras
 import numpy as np
+import pandas as pd
 from scipy.special import softmax
 from sklearn.base import BaseEstimator, clone
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
@@ -288,7 +289,7 @@ class KDClassifier(SharesModels, ImageClassifierMixin, BaseEstimator):
                 f"{self._hinted}, and are {_hinted(hints)}. Set them back, or begin anew with fit "
                 "and warm_start=False"
             )
-        self._prepare_teachers(teachers, lessons, student, hints, again)
+        self._prepare_teachers(teachers, lessons, student, hints, again, X)
         if X_unlabeled is not None:
             unlabeled = student._read(X_unlabeled, reset=False, name="X_unlabeled")
             unlabeled = keep_decoded(unlabeled, student.image_cache, verbose=student.verbose)
@@ -338,7 +339,7 @@ class KDClassifier(SharesModels, ImageClassifierMixin, BaseEstimator):
                 )
         return with_hints(lessons, features, student.batch_size) if features else lessons
 
-    def _prepare_teachers(self, teachers, lessons, student, hints, again):
+    def _prepare_teachers(self, teachers, lessons, student, hints, again, X):
         """Load or fit the teachers, unless training goes on and they are there already."""
         made_of = [(one.model, one.classes, one.outputs) for one in teachers]
         before = getattr(self, "_made_of", []) if again else []
@@ -349,7 +350,7 @@ class KDClassifier(SharesModels, ImageClassifierMixin, BaseEstimator):
                     "teacher cannot change while training goes on with hints, which were made "
                     "for the one before. Set it back, or begin anew with fit and warm_start=False"
                 )
-            members = make_ready(teachers, lessons)
+            members = make_ready(teachers, lessons, _columns_of(X, student), student.verbose)
             self._teachers = Teachers(members, student.classes_, student.batch_size)
             self._made_of = made_of
             vars(self).pop("teacher_", None)
@@ -417,6 +418,14 @@ class KDClassifier(SharesModels, ImageClassifierMixin, BaseEstimator):
         """
         taught = self.classes_[self.teacher_predict_proba(X).argmax(axis=1)]
         return float(np.mean(self.predict(X) == taught))
+
+
+def _columns_of(X, student):
+    """Return an empty DataFrame with the columns of a table, None of what has no such names."""
+    if isinstance(X, pd.DataFrame):
+        return X.iloc[:0]
+    names = getattr(student, "feature_names_in_", None)
+    return None if names is None else pd.DataFrame(columns=names, dtype=float)
 
 
 def _check_given(teacher_logits, teacher_proba):
