@@ -15,6 +15,7 @@ from sklearn.utils.validation import check_array, check_is_fitted
 
 from skkd._scikeras import seeded
 from skkd.distillation._answers import as_logits
+from skkd.distillation._encoded import check_not_encoded
 from skkd.distillation._hints import Hints, TeacherFeatures, as_hints
 from skkd.distillation._keras_teacher import KerasTeacher
 from skkd.distillation._lessons import (
@@ -63,8 +64,8 @@ class KDClassifier(SharesModels, ImageClassifierMixin, BaseEstimator):
         - A trained Keras model, or the path of one saved whole. Images are resized and converted
           between gray and RGB if it needs that.
         - A scikit-learn or SciKeras classifier, which is cloned and fitted on the same images,
-          flattened if it takes tables only, and with their weights (those of `class_weight`
-          included) if its fit takes them. Wrap a fitted one in
+          flattened if nothing inside it takes images, and with their weights (those of
+          `class_weight` included) if its fit takes them. Wrap a fitted one in
           ``sklearn.frozen.FrozenEstimator`` to keep it.
         - A function from a batch of images to logits. In one process it is taken to give the
           same answers as long as it is the same object.
@@ -326,6 +327,7 @@ class KDClassifier(SharesModels, ImageClassifierMixin, BaseEstimator):
         )
         lessons = with_loss(lessons, loss)
         if self.alpha < 1:
+            check_not_encoded(self._teachers, lessons, self.memory)
             if given is not None:
                 labels = teachers[0].classes if len(teachers) == 1 else None
                 lessons = with_given_logits(lessons, given, labels, student.classes_)

@@ -1,6 +1,7 @@
 """Class labels and the weights of their images."""
 
 import numpy as np
+import pandas as pd
 from sklearn.model_selection import train_test_split
 from sklearn.utils import compute_sample_weight
 from sklearn.utils.multiclass import check_classification_targets
@@ -45,17 +46,32 @@ def _check_labels(y, images, owner):
     """Return class labels, one an image, none of them missing."""
     if y is None:
         raise ValueError(f"{owner} requires y to be passed, but the target y is None")
-    y = column_or_1d(y, warn=True)
+    y = column_or_1d(_without_nullable(y), warn=True)
     check_consistent_length(images, y)
-    if y.dtype == object and (lost := sum(label is None or label != label for label in y)):
+    if y.dtype == object and (lost := int(pd.isna(y).sum())):
         raise ValueError(f"y must have no missing labels; got None or NaN for {lost} images")
     check_classification_targets(y)
     return y
 
 
+def _without_nullable(y):
+    """Return pandas' nullable booleans and numbers as NumPy's, of which scikit-learn makes floats.
+
+    What is no such thing is returned as it is.
+    """
+    if isinstance(y, pd.DataFrame):
+        return y.apply(_without_nullable)
+    plain = getattr(getattr(y, "dtype", None), "numpy_dtype", None)
+    if plain is None or np.dtype(plain).kind not in "biuf":
+        return y
+    if lost := int(y.isna().sum()):
+        raise ValueError(f"y must have no missing labels; got NA for {lost} images")
+    return y.to_numpy(dtype=plain)
+
+
 def _check_classes(y, given, known, owner):
     """Return the classes to tell apart, sorted and at least two."""
-    labels = np.unique(y if given is None else given)
+    labels = np.unique(y if given is None else _without_nullable(given))
     if known is None:
         if len(labels) < 2:
             raise ValueError(
