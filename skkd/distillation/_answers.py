@@ -21,14 +21,21 @@ def as_logits(values, outputs, name):
             values = np.concatenate([1 - values, values], axis=1)
         return log_of(check_probabilities(values, name))
     if single:
+        # Few logits may all happen to be in [0, 1].
+        if outputs == "auto" and len(values) >= 8 and (values >= 0).all() and (values <= 1).all():
+            _refuse_to_guess(name)
         # One sigmoid unit: softmax of (0, z) is (1 - sigmoid(z), sigmoid(z)).
         return np.concatenate([np.zeros_like(values), values], axis=1)
     if outputs == "auto" and (values >= 0).all() and np.allclose(values.sum(axis=-1), 1, atol=1e-3):
-        raise ValueError(
-            f"{name} look like probabilities; say so: Teacher(..., outputs='probabilities'), or "
-            "'logits' if they are not"
-        )
+        _refuse_to_guess(name)
     return values
+
+
+def _refuse_to_guess(name):
+    raise ValueError(
+        f"{name} look like probabilities; say so: Teacher(..., outputs='probabilities'), or "
+        "'logits' if they are not"
+    )
 
 
 def check_probabilities(values, name):

@@ -1,5 +1,7 @@
 """A function as a teacher."""
 
+import inspect
+
 import numpy as np
 
 from skkd.distillation._answers import as_logits
@@ -38,5 +40,18 @@ class CallableTeacher:
     def logits(self, images, batch_size):
         """Return the logits of images, of shape (n, n_outputs)."""
         batches = Batches(images, batch_size=batch_size)
-        values = [np.asarray(self.source(batches[i][0])) for i in range(len(batches))]
+        values = [self._ask(batches[i][0]) for i in range(len(batches))]
         return as_logits(np.concatenate(values), self.outputs, "teacher: the function's outputs")
+
+    def _ask(self, images):
+        try:
+            return np.asarray(self.source(images))
+        # Models of other libraries fail on arrays with whatever they trip over.
+        except (TypeError, AttributeError, RuntimeError) as error:
+            if inspect.isroutine(self.source):
+                raise
+            raise ValueError(
+                f"teacher {type(self.source).__name__} failed on an array of images of shape "
+                f"{images.shape}: {error}. Pass a function that gives it the images as it takes "
+                "them, and returns its logits as an array"
+            ) from error

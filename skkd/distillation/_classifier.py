@@ -7,6 +7,7 @@ from typing import Self
 import joblib
 import keras
 import numpy as np
+import pandas as pd
 from scipy.special import softmax
 from sklearn.base import BaseEstimator, clone
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
@@ -14,6 +15,7 @@ from sklearn.utils.validation import check_array, check_is_fitted
 
 from skkd._scikeras import seeded
 from skkd.distillation._answers import as_logits
+from skkd.distillation._encoded import check_not_encoded
 from skkd.distillation._hints import Hints, TeacherFeatures, as_hints
 from skkd.distillation._keras_teacher import KerasTeacher
 from skkd.distillation._lessons import (
@@ -62,8 +64,8 @@ class KDClassifier(SharesModels, ImageClassifierMixin, BaseEstimator):
         - A trained Keras model, or the path of one saved whole. Images are resized and converted
           between gray and RGB if it needs that.
         - A scikit-learn or SciKeras classifier, which is cloned and fitted on the same images,
-          flattened if it takes tables only, and with their weights (those of `class_weight`
-          included) if its fit takes them. Wrap a fitted one in
+          flattened if nothing inside it takes images, and with their weights (those of
+          `class_weight` included) if its fit takes them. Wrap a fitted one in
           ``sklearn.frozen.FrozenEstimator`` to keep it.
         - A function from a batch of images to logits. In one process it is taken to give the
           same answers as long as it is the same object.
@@ -321,7 +323,7 @@ class KDClassifier(SharesModels, ImageClassifierMixin, BaseEstimator):
                 f"{self._hinted}, and are {_hinted(hints)}. Set them back, or begin anew with fit "
                 "and warm_start=False"
             )
-        self._prepare_teachers(teachers, lessons, student, hints, again)
+        self._prepare_teachers(teachers, lessons, student, hints, again, X)
         lessons = student._with_validation(lessons, *validation)
         if X_unlabeled is not None:
             unlabeled = student._read(X_unlabeled, reset=False, name="X_unlabeled")
@@ -359,6 +361,7 @@ class KDClassifier(SharesModels, ImageClassifierMixin, BaseEstimator):
         )
         lessons = with_loss(lessons, loss)
         if self.alpha < 1:
+            check_not_encoded(self._teachers, lessons, self.memory)
             if given is not None:
                 labels = teachers[0].classes if len(teachers) == 1 else None
                 lessons = with_given_logits(lessons, given, labels, student.classes_)
@@ -372,7 +375,7 @@ class KDClassifier(SharesModels, ImageClassifierMixin, BaseEstimator):
                 )
         return with_hints(lessons, features, student.batch_size) if features else lessons
 
-    def _prepare_teachers(self, teachers, lessons, student, hints, again):
+    def _prepare_teachers(self, teachers, lessons, student, hints, again, X):
         """Load or fit the teachers, unless training goes on and they are there already."""
         made_of = [(one.model, one.classes, one.outputs) for one in teachers]
         before = getattr(self, "_made_of", []) if again else []
@@ -383,7 +386,7 @@ class KDClassifier(SharesModels, ImageClassifierMixin, BaseEstimator):
                     "teacher cannot change while training goes on with hints, which were made "
                     "for the one before. Set it back, or begin anew with fit and warm_start=False"
                 )
-            members = make_ready(teachers, lessons)
+            members = make_ready(teachers, lessons, _columns_of(X, student), student.verbose)
             self._teachers = Teachers(members, student.classes_, student.batch_size)
             self._made_of = made_of
             vars(self).pop("teacher_", None)
@@ -451,6 +454,14 @@ class KDClassifier(SharesModels, ImageClassifierMixin, BaseEstimator):
         """
         taught = self.classes_[self.teacher_predict_proba(X).argmax(axis=1)]
         return float(np.mean(self.predict(X) == taught))
+
+
+def _columns_of(X, student):
+    """Return an empty DataFrame with the columns of a table, None of what has no such names."""
+    if isinstance(X, pd.DataFrame):
+        return X.iloc[:0]
+    names = getattr(student, "feature_names_in_", None)
+    return None if names is None else pd.DataFrame(columns=names, dtype=float)
 
 
 def _check_given(teacher_logits, teacher_proba):

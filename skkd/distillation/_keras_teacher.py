@@ -47,6 +47,12 @@ def load_teacher(path) -> keras.Model:
     (None, 2)
     """
     path = Path(path)
+    if path.is_dir():
+        raise ValueError(
+            f"teacher: {str(path)!r} is a folder. If it is a TensorFlow SavedModel, pass a "
+            f"function: layer = keras.layers.TFSMLayer({str(path)!r}, call_endpoint='serve'), or "
+            "'serving_default', and a function of images that returns layer(images)"
+        )
     if not path.is_file():
         raise FileNotFoundError(f"teacher: there is no file {str(path)!r}")
     if path.name.endswith(".weights.h5"):

@@ -6,6 +6,7 @@ from functools import partial
 import numpy as np
 
 from skkd._warnings import warn
+from skkd.distillation._encoded import check_agreement, may_be_encoded
 from skkd.distillation._teachers import match_classes
 from skkd.images._stores import JoinedImages
 from skkd.models._features import with_features
@@ -93,6 +94,8 @@ def with_given_logits(lessons, logits, labels, classes):
     ``classes`` are the student's.
     """
     given = match_classes(logits, labels, classes)
+    if may_be_encoded(labels, classes):
+        check_agreement(logits[lessons.rows], labels, lessons.labels[lessons.rows], classes)
     lessons.targets["logits"][: len(given)] = given
     return lessons
 

@@ -4,11 +4,16 @@ from numbers import Real
 from os import PathLike
 
 import keras
-from sklearn.base import BaseEstimator, clone
+from sklearn.base import BaseEstimator
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 
 from skkd.distillation._callable_teacher import CallableTeacher
-from skkd.distillation._estimator_teacher import EstimatorTeacher, fit_on_images, is_estimator
+from skkd.distillation._estimator_teacher import (
+    EstimatorTeacher,
+    fit_teacher,
+    is_estimator,
+    unfitted_copy,
+)
 from skkd.distillation._keras_teacher import KerasTeacher, load_teacher
 from skkd.images._blocks import in_memory
 from skkd.models._image_classifier import ImageClassifierMixin
@@ -28,8 +33,9 @@ class Teacher(SharesModels, BaseEstimator):
         asked elsewhere, and whose answers are passed to ``fit`` as ``teacher_logits`` or
         ``teacher_proba``.
     classes : array-like of shape (n_outputs,), default=None
-        Class label of each output. None: the labels of y, sorted. scikit-learn classifiers know
-        their own. Outputs for classes that y does not have are left out.
+        Class label of each output. None: the labels of y, sorted, or the ``classes_`` of a frozen
+        scikit-learn classifier. One that is to be fitted knows its own. Outputs for classes that y
+        does not have are left out.
     outputs : {"auto", "logits", "probabilities"}, default="auto"
         What a Keras model or function gives; "auto" goes by a model's last activation. A single
         output is that of the second of two classes.
@@ -90,39 +96,44 @@ def as_teachers(teacher):
     return teachers
 
 
-def make_ready(teachers, lessons):
+def make_ready(teachers, lessons, frame=None, verbose=False):
     """Return teachers loaded, or fitted on the images of lessons of labels.
 
     Where a classifier is fitted, these images are held in memory from now on. A teacher that was
-    asked elsewhere is left out.
+    asked elsewhere is left out. ``frame`` has the columns of the table that the images are, if it
+    came as a DataFrame; ``verbose`` lets classifiers say what they are given.
     """
-    return [_make_ready(one, lessons) for one in teachers if one.model is not None]
+    return [_make_ready(one, lessons, frame, verbose) for one in teachers if one.model is not None]
 
 
-def _make_ready(teacher, lessons):
+def _make_ready(teacher, lessons, frame, verbose):
     model = teacher.model
     if isinstance(model, str | PathLike):
         model = load_teacher(model)
     if isinstance(model, keras.Model):
         return KerasTeacher(model, teacher.classes, teacher.outputs)
     if is_estimator(model):
-        if teacher.classes is not None or teacher.outputs != "auto":
-            raise ValueError(
-                f"classes and outputs of a Teacher have no effect on {type(model).__name__}, which "
-                f"knows its own; got classes={teacher.classes}, outputs={teacher.outputs!r}"
-            )
-        estimator = clone(model)
-        if kept := estimator is model:
-            inner = getattr(estimator, "estimator", None)
-            if isinstance(inner, ImageClassifierMixin):
-                return KerasTeacher(inner.model_, inner.classes_)
-        else:
-            lessons.images = in_memory(lessons.images)
-            fit_on_images(estimator, lessons.images, lessons.labels, lessons.sample_weight)
-        return EstimatorTeacher(estimator, kept)
+        return _ready_estimator(teacher, lessons, frame, verbose)
     if callable(model):
         return CallableTeacher(model, teacher.classes, teacher.outputs)
     raise ValueError(
         "teacher must be a keras.Model, the path of one, a scikit-learn classifier, a callable, a "
         f"list of these or None; got {model!r}"
     )
+
+
+def _ready_estimator(teacher, lessons, frame, verbose):
+    model, classes = teacher.model, teacher.classes
+    kept = hasattr(model, "__sklearn_clone__") and unfitted_copy(model) is model
+    if teacher.outputs != "auto" or not (kept or classes is None):
+        raise ValueError(
+            f"classes and outputs of a Teacher have no effect on {type(model).__name__}, which "
+            f"knows its own; got classes={classes}, outputs={teacher.outputs!r}"
+        )
+    if not kept:
+        lessons.images = in_memory(lessons.images)
+        return fit_teacher(model, lessons, frame, verbose)
+    inner = getattr(model, "estimator", None)
+    if isinstance(inner, ImageClassifierMixin):
+        return KerasTeacher(inner.model_, inner.classes_ if classes is None else classes)
+    return EstimatorTeacher(model, True, classes, frame=frame, verbose=verbose)

@@ -6,6 +6,7 @@ import numpy as np
 from scipy.special import log_softmax, logsumexp
 
 from skkd.distillation._cache import remembering
+from skkd.distillation._encoded import note_on_unknown
 
 
 class Teachers:
@@ -41,7 +42,7 @@ class Teachers:
         """
         with contextlib.ExitStack() as opened:
             asks = [
-                opened.enter_context(remembering(member, self.batch_size, memory))
+                opened.enter_context(self.remembering_one(member, memory))
                 for member in self.members
             ]
 
@@ -50,6 +51,10 @@ class Teachers:
                 return self._together(answers, temperature)
 
             yield ask
+
+    def remembering_one(self, member, memory=None):
+        """Give a function that asks one of them, about all the outputs it has."""
+        return remembering(member, self.batch_size, memory)
 
     def logits(self, images, temperature):
         """Return what the teachers say about images that they will not see again."""
@@ -104,6 +109,7 @@ def match_classes(logits, labels, classes):
         if missing:
             raise ValueError(
                 f"the teacher does not know the classes {missing}; it knows {list(position)}"
+                f"{note_on_unknown(classes)}"
             )
         logits = logits[:, [position[label] for label in classes.tolist()]]
     return logits.astype(np.float32)

@@ -128,7 +128,7 @@ def check_true_labels(y, owner):
     """
     if y is None:
         raise ValueError(f"{owner} requires y to be passed, but the target y is None")
-    y = as_labels(y)
+    y = as_labels(_without_nullable(y))
     if y.dtype == object and (lost := int(pd.isna(y).sum())):
         raise ValueError(f"y must have no missing labels; got None or NaN for {lost} images")
     return y
@@ -142,9 +142,24 @@ def _check_labels(y, images, owner):
     return y
 
 
+def _without_nullable(y):
+    """Return pandas' nullable booleans and numbers as NumPy's, of which scikit-learn makes floats.
+
+    What is no such thing is returned as it is.
+    """
+    if isinstance(y, pd.DataFrame):
+        return y.apply(_without_nullable)
+    plain = getattr(getattr(y, "dtype", None), "numpy_dtype", None)
+    if plain is None or np.dtype(plain).kind not in "biuf":
+        return y
+    if lost := int(y.isna().sum()):
+        raise ValueError(f"y must have no missing labels; got NA for {lost} images")
+    return y.to_numpy(dtype=plain)
+
+
 def _check_classes(y, given, known, owner):
     """Return the classes to tell apart, sorted and at least two."""
-    labels = np.unique(y if given is None else given)
+    labels = np.unique(y if given is None else _without_nullable(given))
     if known is None:
         if len(labels) < 2:
             raise ValueError(

@@ -36,6 +36,12 @@ def _clone_parameter(value):
     shared = (
         isinstance(value, of_keras)
         or hasattr(value, "scope")
-        or (callable(value) and not hasattr(value, "fit"))
+        or (callable(value) and not _is_estimator(value))
     )
     return value if shared else clone(value, safe=False)
+
+
+def _is_estimator(value):
+    # Models of other libraries have a fit as well.
+    others = ("get_params", "predict_proba", "decision_function")
+    return hasattr(value, "fit") and any(hasattr(value, name) for name in others)

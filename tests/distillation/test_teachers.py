@@ -7,6 +7,7 @@ from keras import layers
 from making import make_student
 from scikeras.wrappers import KerasClassifier
 from scipy.special import softmax
+from sklearn.base import clone
 from sklearn.ensemble import RandomForestClassifier, VotingClassifier
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression, RidgeClassifier
@@ -335,6 +336,62 @@ def test_weights_without_their_network_are_refused(tmp_path):
     dense_model().save_weights(path)
     with pytest.raises(ValueError, match="holds weights without the network they belong to"):
         load_teacher(path)
+
+
+def test_a_folder_is_refused_with_a_way_that_teaches(tmp_path, data):
+    model = dense_model()
+    model.export(tmp_path / "saved", verbose=False)
+    with pytest.raises(ValueError, match=r"SavedModel, pass a function: .*TFSMLayer\('.*saved'"):
+        distilled(data, str(tmp_path / "saved"))
+    if keras.backend.backend() == "tensorflow":
+        layer = layers.TFSMLayer(tmp_path / "saved", call_endpoint="serve")
+        student = distilled(data, lambda images: layer(images))
+        np.testing.assert_allclose(weights(student), weights(distilled(data, model)), atol=1e-5)
+
+
+def test_a_model_of_another_library_teaches_if_it_takes_arrays_and_is_shared_by_clones(data):
+    class Model:
+        def fit(self, X, y):
+            raise AssertionError
+
+        def __call__(self, images):
+            return images.reshape(len(images), -1)[:, 20:23]
+
+    class OfTensors(Model):
+        def __call__(self, images):
+            return images.dim()
+
+    model = Model()
+    assert clone(KDClassifier(model)).teacher is model
+    taught = distilled(data, model).teacher_predict_proba(data[0])
+    np.testing.assert_allclose(taught, softmax(model(data[0]), axis=1), atol=1e-5)
+    with pytest.raises(ValueError, match=r"OfTensors failed on an array.*Pass a function"):
+        distilled(data, OfTensors())
+
+
+def test_one_value_an_image_is_the_second_of_two_classes_however_it_is_given(data):
+    X, y = two_classes(data)
+    positive = 1 / (1 + np.exp(4 - X.mean(axis=(1, 2, 3))))
+    logit = X.mean(axis=(1, 2, 3)) - 4
+
+    def function(values):
+        return lambda images: values[
+            [(image == X).all(axis=(1, 2, 3)).argmax() for image in images]
+        ]
+
+    expected = weights(distilled((X, y), None, {"teacher_logits": np.c_[0 * logit, logit]}))
+    for column in (logit, logit[:, None]):
+        given = distilled((X, y), None, {"teacher_logits": column})
+        np.testing.assert_allclose(weights(given), expected, atol=1e-5)
+        asked = distilled((X, y), function(column))
+        np.testing.assert_allclose(weights(asked), expected, atol=1e-5)
+    for column in (positive, positive[:, None]):
+        given = distilled((X, y), None, {"teacher_proba": column})
+        np.testing.assert_allclose(weights(given), expected, atol=1e-4)
+        asked = distilled((X, y), Teacher(function(column), outputs="probabilities"))
+        np.testing.assert_allclose(weights(asked), expected, atol=1e-4)
+        with pytest.raises(ValueError, match="look like probabilities; say so"):
+            distilled((X, y), function(column))
 
 
 def test_h5_files_are_read(tmp_path, data):

@@ -33,6 +33,25 @@ def test_string_labels_come_back(digits):
     assert classifier.decision_function(X[:60]).shape == (60,)
 
 
+@pytest.mark.parametrize(
+    ("labels", "dtype", "plain"),
+    [([True, False], "boolean", bool), ([3, 5], "Int64", np.int64), ([1, 2], "UInt8", np.uint8)],
+)
+def test_nullable_labels_come_back_as_plain_ones_and_none_may_be_missing(
+    digits, labels, dtype, plain
+):
+    X, y = digits[0][:8], pd.Series(labels * 4, dtype=dtype)
+    classifier = NetworkClassifier(MLP(hidden=(2,)), epochs=1)
+    classifier.fit(X, y)
+    assert classifier.classes_.tolist() == sorted(labels)
+    assert classifier.classes_.dtype == classifier.predict(X).dtype == plain
+    y[3] = pd.NA
+    with pytest.raises(ValueError, match="no missing labels; got NA for 1 images"):
+        classifier.fit(X, y)
+    with pytest.raises(ValueError, match="no missing labels; got None or NaN for 1 images"):
+        classifier.fit(X, list(y))
+
+
 @pytest.fixture
 def fit_tiny(digits, tiny_network):
     X, y = digits
