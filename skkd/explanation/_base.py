@@ -16,7 +16,7 @@ from skkd.explanation._class_score import explained_class
 from skkd.explanation._explanation import Explanation
 from skkd.images._finite import check_finite_images
 from skkd.models._batches import Batches
-from skkd.models._estimators import find_classifier
+from skkd.models._estimators import find_classifier, find_reader
 from skkd.models._graph import open_model, without_traces
 from skkd.models._layout import image_layout, read_as_taken
 
@@ -285,7 +285,7 @@ class BaseExplainer(TransformerMixin, BaseEstimator, metaclass=ABCMeta):
         if self._steps_before is not None:
             X = self._steps_before.transform(X)
         wanted = self.network_.input_shape[1:]
-        images = read_as_taken(X, wanted, self._layout)
+        images = read_as_taken(X, wanted, self._layout, find_reader(self.estimator))
         have = tuple(images.shape[1:])
         if len(have) != 3 or any(w not in (None, h) for w, h in zip(wanted, have, strict=True)):
             raise ValueError(
