@@ -1,4 +1,4 @@
-"""Folders of images, one folder a class."""
+"""Folders of images, one folder a class, or with a table that says what they are."""
 
 import os
 import re
@@ -8,12 +8,20 @@ from numbers import Integral
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from joblib import effective_n_jobs
 from sklearn.utils import Bunch, resample
 from tqdm.auto import tqdm
 
 from skkd._warnings import warn
-from skkd.images._files import ImagePaths, read_header
+from skkd.images._files import (
+    FRAMES,
+    ImagePaths,
+    is_unnamed_image,
+    list_frames,
+    read_header,
+    split_frame,
+)
 
 _SPLITS = {
     "train": "train",
@@ -26,8 +34,12 @@ _SPLITS = {
 }
 _SUFFIXES = {
     *(".bmp", ".dcm", ".dicom", ".dib", ".gif", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg", ".pbm"),
-    *(".pgm", ".png", ".pnm", ".ppm", ".tif", ".tiff", ".webp"),
+    *(".ima", ".nii", ".npy", ".pgm", ".png", ".pnm", ".ppm", ".tif", ".tiff", ".webp"),
 }
+# Columns of a manifest that have a meaning, and names that the result has for other things.
+_COLUMNS = ("path", "label", "patient", "split")
+_TAKEN = ("data", "target", "target_names", "filenames", "groups", "DESCR", "clear", "items")
+_TAKEN += ("copy", "fromkeys", "get", "keys", "pop", "popitem", "setdefault", "update", "values")
 
 
 def load_image_folder(
@@ -36,6 +48,9 @@ def load_image_folder(
     subset=None,
     image_size=None,
     color_mode=None,
+    window="header",
+    frames=None,
+    manifest=None,
     as_paths=False,
     limit=None,
     random_state=None,
@@ -46,9 +61,11 @@ def load_image_folder(
     """Load images sorted into one folder a class.
 
     `root` holds class folders, or split folders (such as Training and Testing, or train, val and
-    test) that hold class folders. Images lie directly in the class folders. Hidden files and
-    folders are passed over, files that are no images by their names are skipped with a warning,
-    and images come class by class in natural order (scan2 before scan10).
+    test) that hold class folders. Images lie directly in the class folders, or in folders of
+    patients inside them, at any depth. Hidden files and folders are passed over, files that are
+    no images by their names are skipped with a warning unless they are DICOM by their content,
+    and images come class by class in natural order (scan2 before scan10). A table can say in
+    place of the folders what the images are.
 
     Parameters
     ----------
@@ -60,11 +77,20 @@ def load_image_folder(
         Size in pixels to resize to. None asks that all images share one size.
     color_mode : {"grayscale", "rgb"} or None, default=None
         Channels of the images. None means gray if all files are gray, and RGB otherwise.
+    window : "header", str, tuple of (center, width) or None, default="header"
+        Which values of gray files become black and white, as for `skkd.images.read_image`.
+    frames : {"first", "middle", "all"} or None, default=None
+        Which frames of files of several pages, frames or slices. "all" makes an image of each,
+        and the file their group where no patient is known. None refuses such files.
+    manifest : DataFrame, path of a CSV file or None, default=None
+        A row for each image with the columns "path", relative to `root`, and "label"; optionally
+        "patient", which gives the groups, and "split", which `subset` chooses from (train,
+        validation or test). Any further columns are returned. The folders then mean nothing.
     as_paths : bool, default=False
         Whether to return file paths in place of decoded images. Estimators and explainers take
         such paths and decode them batch by batch, so the folder need not fit into memory;
-        `image_size` and `color_mode` are then theirs to set. The header of every file is still
-        read, so that a file that is no image is found now.
+        `image_size`, `color_mode` and `window` are then theirs to set. The header of every file is
+        still read, so that a file that is no image is found now.
     limit : int or None, default=None
         Largest number of images to load: a random draw without replacement, stratified by class.
         None loads all.
@@ -82,12 +108,19 @@ def load_image_folder(
     images : Bunch
         With the attributes
 
-        - data : ndarray of shape (n_images, height, width, channels), dtype uint8, or of
-          shape (n_images,) with file paths if `as_paths`
+        - data : ndarray of shape (n_images, height, width, channels), dtype uint8, uint16 or
+          float32 as the files are (see `skkd.images.read_image`), or of shape (n_images,) with
+          file paths if `as_paths`
         - target : ndarray of str of shape (n_images,), the folder each image lies in
         - target_names : ndarray of str of shape (n_classes,), sorted; those of all splits
-        - filenames : ndarray of str of shape (n_images,)
+        - filenames : ndarray of str of shape (n_images,); of a file of several frames with the
+          frame, as in "scan.tif[3]"
+        - groups : ndarray of str of shape (n_images,), the patients, for splitters of
+          scikit-learn that keep a group on one side. Folders of one name are one patient, in
+          whatever class or split they lie. Only where there are patients, or all `frames`
         - DESCR : str, a description with the number of images by class
+
+        and the further columns of a `manifest` under their names.
 
     Raises
     ------
@@ -97,7 +130,8 @@ def load_image_folder(
         If `root` is no readable folder, or a file vanished or may not be read.
     ValueError
         If there are fewer than two classes, a class without images, class names that differ only
-        in case, folders inside class folders, unequal image sizes, or a corrupt file.
+        in case, images both in a class folder and in folders inside it, unequal image sizes or
+        types of pixels, or a corrupt file.
 
     See Also
     --------
@@ -124,29 +158,30 @@ def load_image_folder(
     # None and integers have a meaning to the system: the working folder, an open file.
     if not isinstance(root, str | os.PathLike):
         raise TypeError(f"root must be the path of a folder, a str or path-like; got {root!r}")
-    splits = list_splits(root)
-    if subset in (None, "all"):
-        wanted = list(splits.values())
-    elif subset not in _SPLITS.values():
+    if subset not in (None, "all", *_SPLITS.values()):
         raise ValueError(
             f'subset must be None, "train", "validation", "test" or "all"; got {subset!r}'
         )
-    elif subset in splits:
-        wanted = [splits[subset]]
+    if frames is not None and frames not in FRAMES:
+        raise ValueError(f'frames must be None, "first", "middle" or "all"; got {frames!r}')
+    if manifest is not None:
+        table, names = _read_manifest(root, manifest, subset)
     else:
-        has = ", ".join(sorted(splits)) if None not in splits else "only class folders"
-        raise ValueError(f"subset={subset!r} is not in {root}, which has {has}")
-    paths, target = flatten(wanted)
+        table, names = _list_table(root, subset)
+    if frames is not None:
+        table = _with_frames(table, names, frames, on_error, n_jobs, verbose)
     if limit is not None:
-        paths, target = _draw(paths, target, limit, random_state)
-    names = sorted({name for classes in splits.values() for name in classes})
+        table = table.iloc[_draw(table["target"].to_numpy(), limit, random_state)]
+    further = {str(name): table[name].to_numpy() for name in table.columns[2:]}
     return read_labeled(
-        paths,
-        target,
+        table["path"].to_numpy().astype(str),
+        table["target"].to_numpy().astype(str),
         names,
         description=f"Images of the folder {os.fspath(root)}",
+        further=further,
         image_size=image_size,
         color_mode=color_mode,
+        window=window,
         as_paths=as_paths,
         on_error=on_error,
         n_jobs=n_jobs,
@@ -154,19 +189,127 @@ def load_image_folder(
     )
 
 
-def list_splits(root):
+def _list_table(root, subset):
+    """Return a row for each image of a subset: path, target and, if there are any, groups."""
+    splits = list_splits(root, patients=True)
+    if subset in (None, "all"):
+        wanted = list(splits.values())
+    elif subset in splits:
+        wanted = [splits[subset]]
+    else:
+        has = ", ".join(sorted(splits)) if None not in splits else "only class folders"
+        raise ValueError(f"subset={subset!r} is not in {root}, which has {has}")
+    paths, target = flatten(wanted)
+    table = pd.DataFrame({"path": paths, "target": target}, dtype=object)
+    patients = [classes[name].patients for classes in wanted for name in classes]
+    if any(patients):
+        known = {path: patient for found in patients for path, patient in found.items()}
+        # An image of which no patient is known is a group of its own.
+        table["groups"] = [known.get(path, path) for path in table["path"]]
+    return table, sorted({name for classes in splits.values() for name in classes})
+
+
+def _read_manifest(root, manifest, subset):
+    """Return a row for each image of a subset, and the names of all classes."""
+    if not os.path.isdir(root):
+        raise FileNotFoundError(f"root must be a folder; got {os.fspath(root)}")
+    what = "manifest"
+    if isinstance(manifest, str | os.PathLike):
+        what = os.fspath(manifest)
+        # As text, so that the patient 007 does not become 7.
+        texts = dict.fromkeys(_COLUMNS, str)
+        manifest = pd.read_csv(manifest, dtype=texts, keep_default_na=True)
+    elif not isinstance(manifest, pd.DataFrame):
+        raise TypeError(
+            f"manifest must be a DataFrame or the path of a CSV file; got {type(manifest).__name__}"
+        )
+    for name in ("path", "label"):
+        if name not in manifest.columns:
+            raise ValueError(
+                f'{what} must have the columns "path" and "label"; it has '
+                f"{list(manifest.columns)}, so rename one to {name!r}"
+            )
+    if not manifest.columns.is_unique:
+        raise ValueError(f"{what} has two columns of one name: {list(manifest.columns)}")
+    if taken := [name for name in manifest.columns if name in _TAKEN]:
+        raise ValueError(f"{what} has a column {taken[0]!r}, which the result has; rename it")
+    used = [name for name in _COLUMNS if name in manifest.columns]
+    for name in used:
+        if (empty := manifest[name].isna().to_numpy()).any():
+            raise ValueError(f"{what} has no {name} in row {int(empty.argmax())}; fill or drop it")
+    paths = [os.path.join(root, os.fspath(path)) for path in manifest["path"]]
+    table = pd.DataFrame({"path": paths}, dtype=object)
+    table["target"] = [str(label) for label in manifest["label"]]
+    if (double := table["path"].duplicated().to_numpy()).any():
+        raise ValueError(f"{what} names {table['path'][int(double.argmax())]} twice; drop one row")
+    if "patient" in used:
+        table["groups"] = [str(patient) for patient in manifest["patient"]]
+    for name in manifest.columns:
+        if name not in used:
+            table[name] = manifest[name].to_numpy()
+    names = sorted(set(table["target"]))
+    if len(names) < 2:
+        raise ValueError(f"{what} has {len(names)} labels; a classifier needs two")
+    if subset not in (None, "all"):
+        if "split" not in used:
+            raise ValueError(f'subset={subset!r} needs a column "split" in {what}')
+        splits = [_SPLITS.get(str(name).casefold()) for name in manifest["split"]]
+        if None in splits:
+            raise ValueError(
+                f"{what} has the split {manifest['split'].iloc[splits.index(None)]!r}; it must be "
+                "train, validation or test"
+            )
+        table = table[np.array(splits) == subset]
+        if len(table) == 0:
+            raise ValueError(f"subset={subset!r} is not in {what}")
+    return table, names
+
+
+def _with_frames(table, names, frames, on_error, n_jobs, verbose):
+    """Return a table with a row for each frame."""
+    found, problems = {}, []
+
+    def find(path):
+        found[path] = list_frames(path, frames)
+
+    options = {"on_error": on_error, "n_jobs": n_jobs, "verbose": verbose}
+    good = _visit(find, table["path"].to_list(), problems, **options)
+    target = table["target"].to_numpy()
+    _check_classes(target[good], names, target, problems)
+    # A file that cannot be read is left in its place, to be counted where files are read.
+    listed = [found.get(path, [path]) for path in table["path"]]
+    rows = np.repeat(np.arange(len(table)), [len(paths) for paths in listed])
+    framed = table.iloc[rows].reset_index(drop=True)
+    if frames == "all" and "groups" not in framed:
+        framed.insert(2, "groups", [split_frame(path)[0] for path in framed["path"]])
+    framed["path"] = [path for paths in listed for path in paths]
+    return framed
+
+
+class _Files(list):
+    """Paths of the images of a class, and the patients of those that lie in folders."""
+
+    def __init__(self, paths, patients):
+        super().__init__(paths)
+        self.patients = patients
+
+
+def list_splits(root, patients=False):
     """List the images of a folder.
 
     Parameters
     ----------
     root : str or path-like
         Folder of class folders, or of split folders with class folders.
+    patients : bool, default=False
+        Whether class folders may hold folders of patients.
 
     Returns
     -------
     splits : dict of dict of list of str
         For each split ("train", "validation", "test", or only None if there are no split
-        folders) and each class, the paths in natural order.
+        folders) and each class, the paths in natural order. The lists have an attribute patients,
+        of those paths that lie in the folder of a patient.
     """
     folders, _ = _entries(root)
     split_folders = {
@@ -176,7 +319,7 @@ def list_splits(root):
     }
     skipped = []
     if not split_folders:
-        splits = {None: _list_classes(root, skipped)}
+        splits = {None: _list_classes(root, skipped, patients)}
     else:
         if len(split_folders) < len(folders):
             others = ", ".join(sorted(folders.keys() - split_folders.keys()))
@@ -189,7 +332,7 @@ def list_splits(root):
             split = _SPLITS[name.casefold()]
             if split in splits:
                 raise ValueError(f"{root} has more than one {split} folder; join them")
-            splits[split] = _list_classes(folder, skipped)
+            splits[split] = _list_classes(folder, skipped, patients)
     _check_names(root, {name for classes in splits.values() for name in classes})
     if skipped:
         warn(
@@ -219,7 +362,7 @@ def _natural(name):
     return [int(part) if i % 2 else part.casefold() for i, part in enumerate(parts)], name
 
 
-def _list_classes(folder, skipped):
+def _list_classes(folder, skipped, patients):
     class_folders, loose = _entries(folder)
     if not class_folders:
         raise ValueError(
@@ -229,17 +372,54 @@ def _list_classes(folder, skipped):
     classes = {}
     for name, class_folder in class_folders.items():
         inner, files = _entries(class_folder)
-        if inner:
+        if inner and (
+            not patients
+            or len(class_folders) < 2
+            or any(patient.casefold() in _SPLITS for patient in inner)
+        ):
             raise ValueError(
                 f"{next(iter(inner.values()))} is a folder inside the class folder {class_folder}; "
                 f"images must lie directly in class folders. If {class_folder} holds the class "
                 "folders, pass that as root"
             )
-        classes[name] = [path for path in files.values() if Path(path).suffix.lower() in _SUFFIXES]
-        skipped.extend(set(files.values()).difference(classes[name]))
+        paths = _images_of(files.values(), skipped)
+        if inner and paths:
+            raise ValueError(
+                f"{next(iter(inner.values()))} is a folder inside the class folder {class_folder}, "
+                f"which holds images too, such as {paths[0]}; put the images of each patient into "
+                "a folder, or all of them directly into the class folder"
+            )
+        known = {}
+        for patient, patient_folder in inner.items():
+            around = os.path.realpath(folder), os.path.realpath(class_folder)
+            found = _images_of(_walk(patient_folder, class_folder, around), skipped)
+            known.update(dict.fromkeys(found, patient))
+        classes[name] = _Files(paths or list(known), known)
         if not classes[name]:
             raise ValueError(f"The class folder {class_folder} has no images; fill or remove it")
     return classes
+
+
+def _images_of(paths, skipped):
+    images = []
+    for path in paths:
+        is_image = path.lower().endswith(".nii.gz") or Path(path).suffix.lower() in _SUFFIXES
+        (images if is_image or is_unnamed_image(path) else skipped).append(path)
+    return images
+
+
+def _walk(folder, class_folder, above):
+    """Yield the files of a folder and of those inside it, in natural order."""
+    real = os.path.realpath(folder)
+    if real in above:
+        raise ValueError(
+            f"{folder} is a folder inside the class folder {class_folder}, and a link to a folder "
+            "around it; remove the link"
+        )
+    folders, files = _entries(folder)
+    yield from files.values()
+    for inner in folders.values():
+        yield from _walk(inner, class_folder, (*above, real))
 
 
 def _check_names(root, names):
@@ -277,18 +457,18 @@ def flatten(splits):
     return np.array(paths), np.array(target)
 
 
-def _draw(paths, target, limit, random_state):
+def _draw(target, limit, random_state):
     names = np.unique(target)
     if not isinstance(limit, Integral) or limit < len(names):
         raise ValueError(
             f"limit must be None or an integer of at least the number of classes, {len(names)}; "
             f"got {limit}"
         )
-    if limit >= len(paths):
-        return paths, target
+    if limit >= len(target):
+        return np.arange(len(target))
     rows = np.sort(
         resample(
-            np.arange(len(paths)),
+            np.arange(len(target)),
             replace=False,
             n_samples=int(limit),
             stratify=target,
@@ -300,11 +480,21 @@ def _draw(paths, target, limit, random_state):
         raise ValueError(
             f"limit={limit} leaves no image of {', '.join(sorted(missed))}; raise limit"
         )
-    return paths[rows], target[rows]
+    return rows
 
 
 def read_labeled(
-    paths, target, target_names, *, description, image_size, color_mode, as_paths, **options
+    paths,
+    target,
+    target_names,
+    *,
+    description,
+    image_size,
+    color_mode,
+    as_paths,
+    window="header",
+    further=None,
+    **options,
 ):
     """Read image files and describe them.
 
@@ -316,8 +506,10 @@ def read_labeled(
         All classes.
     description : str
         What the images are.
-    image_size, color_mode, as_paths : object
+    image_size, color_mode, as_paths, window : object
         As for `load_image_folder`.
+    further : dict of str to ndarray of shape (n_images,), default=None
+        What else is known of each image.
     **options : dict
         `on_error`, `n_jobs` and `verbose` of `load_image_folder`.
 
@@ -326,27 +518,38 @@ def read_labeled(
     images : Bunch
         As from `load_image_folder`.
     """
-    if as_paths and (image_size is not None or color_mode is not None):
+    if as_paths and (image_size is not None or color_mode is not None or window != "header"):
         raise ValueError(
             "as_paths=True returns files that are not decoded yet; give image_size and color_mode "
-            f"to the estimator instead. Got image_size={image_size}, color_mode={color_mode!r}"
+            f"to the estimator instead, and window. Got image_size={image_size}, "
+            f"color_mode={color_mode!r}, window={window!r}"
         )
     if options["on_error"] not in ("raise", "warn"):
         raise ValueError(f'on_error must be "raise" or "warn"; got {options["on_error"]!r}')
     keep, problems = np.arange(len(paths)), []
     if as_paths or options["on_error"] == "warn":
-        good = _visit(read_header, paths, problems, **options)
+        good = _visit(lambda path: read_header(path, window), paths, problems, **options)
         keep = keep[good]
         _check_classes(target[keep], target_names, target, problems)
-    data = paths[keep]
+    data = data_paths = paths[keep]
     if not as_paths:
-        images = ImagePaths(data, image_size=image_size, color_mode=color_mode)
+        images = ImagePaths(data, image_size=image_size, color_mode=color_mode, window=window)
         data = np.empty(images.shape, dtype=images.dtype)
 
-        def decode(row):
-            data[row] = images[row]
+        def decode(rows):
+            rows = rows if len(rows) > 1 else rows[0]
+            data[rows] = images[rows]
 
-        good = _visit(decode, range(len(data)), problems, **options)
+        # Frames of one file are read together, as a compressed volume is unpacked for each read.
+        rows_of = {}
+        for row, path in enumerate(data_paths):
+            name, frame = split_frame(path)
+            rows_of.setdefault(row if frame is None else name, []).append(row)
+        groups = list(rows_of.values())
+        read = _visit(decode, groups, problems, **options)
+        good = np.ones(len(data), dtype=bool)
+        for rows, was_good in zip(groups, read, strict=True):
+            good[rows] = was_good
         keep, data = keep[good], data if good.all() else data[good]
         _check_classes(target[keep], target_names, target, problems)
     if problems:
@@ -360,6 +563,7 @@ def read_labeled(
         target=target[keep],
         target_names=np.array(target_names),
         filenames=paths[keep],
+        **{name: values[keep] for name, values in (further or {}).items()},
         DESCR="\n".join([description, "", f"{len(keep)} images", *counts, ""]),
     )
 

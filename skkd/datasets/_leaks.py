@@ -33,7 +33,7 @@ def find_duplicates(X, *, method="exact", threshold=8, verbose=True) -> list:
         (n_images, height, width, channels). Files may differ in size and format.
     method : {"exact", "perceptual"}, default="exact"
         "exact" compares pixels, a gray image being the same whether it is stored in one channel
-        or three, and whole numbers from 0 to 255 in whatever type. "perceptual" compares 255-bit
+        or three, and the same numbers in whatever type. "perceptual" compares 255-bit
         hashes, the signs about their median of the 16 x 16 lowest frequencies [1]_: they change
         little when an image is compressed again, resized or brightened, and much when it is
         cropped, turned or mirrored.
@@ -79,8 +79,8 @@ def check_split(train, test, *, method="exact", threshold=8, verbose=True) -> Bu
 
     Three leaks are looked for: images on both sides of the split; equal images under different
     labels, on either side; and, among files, properties that betray the label, of which no
-    classifier should learn: size, channels and file format, each held against the label by the
-    chi-squared test of independence.
+    classifier should learn: size, channels, type of pixels and file format, each held against the
+    label by the chi-squared test of independence.
 
     Parameters
     ----------
@@ -237,11 +237,13 @@ def _digest(content):
 def _pixel_digest(image):
     if (image == image[..., :1]).all():
         image = image[..., :1]
-    # Files are read as bytes; an array that holds the same values in another type is the same.
-    with np.errstate(invalid="ignore"):
-        values = image.astype(np.uint8)
-    if (values == image).all():
-        image = values
+    # Files are read in the smallest type; the same values in another type are the same image.
+    for dtype in (np.uint8, np.float32):
+        with np.errstate(invalid="ignore", over="ignore"):
+            values = image.astype(dtype)
+        if (values == image).all():
+            image = values
+            break
     return _digest(f"{image.dtype}{image.shape}".encode() + image.tobytes())
 
 
@@ -283,6 +285,7 @@ def _test_metadata(sides, labels, verbose):
     properties = {
         "size": [f"{header.height}x{header.width}" for header in headers],
         "color": ["gray" if header.gray else "color" for header in headers],
+        "type": [header.dtype.name for header in headers],
         "format": [header.format for header in headers],
     }
     rows = {}

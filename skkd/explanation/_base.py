@@ -20,7 +20,7 @@ from skkd.images._conversions import split_dataset
 from skkd.images._finite import check_finite_images
 from skkd.images._shapes import check_image_shape
 from skkd.models._batches import Batches
-from skkd.models._estimators import find_classifier
+from skkd.models._estimators import find_classifier, find_reader
 from skkd.models._graph import open_model, without_traces
 from skkd.models._labels import as_labels
 from skkd.models._layout import image_layout, read_as_taken
@@ -303,7 +303,7 @@ class BaseExplainer(TransformerMixin, BaseEstimator, metaclass=ABCMeta):
         if self._steps_before is not None:
             X = self._steps_before.transform(X)
         wanted = self.network_.input_shape[1:]
-        images = read_as_taken(X, wanted, self._layout)
+        images = read_as_taken(X, wanted, self._layout, find_reader(self.estimator))
         shape = self.model_.input_shape[1:]
         whose = f"model {self.model_.name!r} takes images of shape {shape}"
         check_image_shape(images, wanted, whose)

@@ -11,10 +11,12 @@ import numpy as np
 import PIL
 from tqdm.auto import tqdm
 
-from skkd.images._files import ImagePaths
+from skkd.images._files import ImagePaths, split_frame
 
 # Images decoded at a time: enough to feed every thread, little beside what is kept.
 _CHUNK = 256
+# Raised when files come to be read in another way.
+_READING = 2
 
 
 def keep_decoded(images, cache, *, verbose=False):
@@ -110,11 +112,12 @@ def _chunks(images, verbose):
 
 def _fingerprint(images):
     """Return a digest that changes with any file, and with how files are decoded."""
-    decoding = (PIL.__version__, images.image_size, images.color_mode)
+    decoding = (_READING, PIL.__version__, images.image_size, images.color_mode, images.window)
     digest = hashlib.blake2b(repr(decoding).encode(), digest_size=16)
     for path in images.paths:
-        stat = os.stat(path)
-        file = (os.path.abspath(path), stat.st_size, stat.st_mtime_ns)
+        name, frame = split_frame(path)
+        stat = os.stat(name)
+        file = (os.path.abspath(name), frame, stat.st_size, stat.st_mtime_ns)
         digest.update(repr(file).encode())
     return digest.hexdigest()
 

@@ -1,48 +1,70 @@
 """Image files, decoded when rows of them are read."""
 
 import os
+import re
 from concurrent.futures import ThreadPoolExecutor
 from numbers import Integral
-from typing import NamedTuple
 
 import numpy as np
-from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
-from skkd.images._dicom import decode_dicom, dicom_shape, is_dicom
+from skkd.images._arrays import NIFTI_SUFFIXES, NiftiFrames, NpyFrames
+from skkd.images._dicom import DicomFrames, is_dicom
+from skkd.images._pillow import PillowFrames, TiffFrames, is_tiff
+from skkd.images._values import Refusal
+from skkd.images._windows import WINDOWS, check_window, is_chosen, show
 
-_GRAY_MODES = {"1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "I;16N"}
 _COLOR_MODES = {"grayscale": "L", "rgb": "RGB"}
+FRAMES = ("first", "middle", "all")
+# Weights of red, green and blue by which Pillow makes gray of 8 bits.
+_LUMA = (0.299, 0.587, 0.114)
 
 
-def read_image(path, *, image_size=None, color_mode=None) -> np.ndarray:
-    """Decode one image file into an 8-bit array.
+def read_image(
+    path, *, image_size=None, color_mode=None, window="header", frames=None
+) -> np.ndarray:
+    """Decode one image file into an array.
 
-    The picture is turned as its EXIF orientation says, transparent parts become black, 16-bit
-    values keep their high byte, so that images stay comparable, and of several frames or pages
-    the first is read. DICOM files go through their rescale slope and intercept and their first
-    window; without a window, the lowest value becomes black and the highest white.
+    The type of the pixels depends on the file alone: files of at most 8 bits a channel give
+    uint8, files of 16 bits their values as they are in uint16, and files of signed or
+    floating-point values float32. DICOM files are shown in a window, which gives uint8, and NIfTI
+    files give float32 after their scaling. The picture is turned as its EXIF orientation says,
+    and transparent parts become black.
 
     Parameters
     ----------
     path : str or path-like
-        File in any format Pillow reads, or DICOM when pydicom is installed.
+        File in any format Pillow reads, an .npy file, DICOM when pydicom is installed, or NIfTI
+        when nibabel is. ``"scan.tif[3]"`` names the frame 3, counted from 0, of a file of several.
     image_size : tuple of (height, width) or None, default=None
         Size in pixels to resize to, bilinear with antialiasing. None keeps the file's own size.
     color_mode : {"grayscale", "rgb"} or None, default=None
         Channels of the result. None keeps gray files gray and turns all others into RGB.
+    window : "header", str, tuple of (center, width) or None, default="header"
+        Which values of gray files become black, at center - width / 2, and white, at center +
+        width / 2, as uint8. Names are windows in Hounsfield units for CT: "abdomen", "bone",
+        "brain", "liver", "lung", "mediastinum", "spine", "stroke", "subdural" and
+        "temporal_bone". "header" shows DICOM by its first look-up table or window, without one
+        from its lowest value to its highest, and leaves other files as they are. None gives the
+        values of DICOM after their rescaling, as float32, and leaves other files as they are.
+    frames : {"first", "middle", "all"} or None, default=None
+        Which frames of a file of several pages, frames or slices; of an even number the later of
+        the two in the middle. None refuses such a file.
 
     Returns
     -------
-    image : ndarray of shape (height, width, channels), dtype uint8
-        One channel or three.
+    image : ndarray of shape (height, width, channels), dtype uint8, uint16 or float32
+        One channel or three. Of shape (n_frames, height, width, channels) if `frames` is "all".
 
     Raises
     ------
+    ImportError
+        If reading the file needs a package that is not installed.
     OSError
         If the file is missing or may not be read.
     ValueError
         If the content is not a readable image, or larger than Pillow's limit against
-        decompression bombs.
+        decompression bombs, or holds what would be read only in part.
 
     Examples
     --------
@@ -56,18 +78,101 @@ def read_image(path, *, image_size=None, color_mode=None) -> np.ndarray:
     ...     read_image(path, color_mode="rgb").shape
     (20, 30, 3)
     """
-    _check_options(image_size, color_mode)
-    image = _open(path, _decode)
-    if color_mode is not None:
-        image = image.convert(_COLOR_MODES[color_mode])
-    if image_size is not None:
-        height, width = image_size
-        image = image.resize((int(width), int(height)), Image.Resampling.BILINEAR)
-    pixels = np.array(image)
-    return pixels[..., None] if pixels.ndim == 2 else pixels
+    _check_options(image_size, color_mode, window)
+    _check_frames(frames)
+    if frames is None:
+        return read_frames(path, [None], image_size, color_mode, window)[0]
+    found = list_frames(path, frames)
+    images = read_frames(
+        split_frame(path)[0],
+        [split_frame(name)[1] for name in found],
+        image_size,
+        color_mode,
+        window,
+    )
+    return np.stack(images) if frames == "all" else images[0]
 
 
-def _check_options(image_size, color_mode):
+def read_frames(path, indices, image_size, color_mode, window):
+    """Read frames of one file, which is opened once.
+
+    Parameters
+    ----------
+    path : str or path-like
+        The file; it may name a frame, which an index of None then means.
+    indices : list of int or None
+        The frames; None is the only one.
+    image_size, color_mode, window : see `read_image`
+
+    Returns
+    -------
+    images : list of ndarray of shape (height, width, channels)
+        As of `read_image`.
+    """
+
+    def read(frames, named):
+        if len(indices) > 1 and hasattr(frames, "load"):
+            frames.load()
+        return [
+            _finished(
+                _values(frames, _pick(frames, named if index is None else index), window),
+                image_size,
+                color_mode,
+            )
+            for index in indices
+        ]
+
+    return _open(path, read)
+
+
+def list_frames(path, frames):
+    """Name the frames of a file.
+
+    Parameters
+    ----------
+    path : str or path-like
+        The file. One that names a frame already stands for that one.
+    frames : {"first", "middle", "all"}
+        Which frames.
+
+    Returns
+    -------
+    paths : list of str
+        A name such as "scan.tif[3]" for each frame; the path itself if the file has one frame.
+    """
+    name = os.fspath(path)
+    if split_frame(name)[1] is not None:
+        return [name]
+    n_frames = _open(name, lambda opened, named: opened.n_frames)
+    if n_frames == 1:
+        return [name]
+    numbers = {"first": [0], "middle": [n_frames // 2], "all": range(n_frames)}[frames]
+    return [f"{name}[{number}]" for number in numbers]
+
+
+def split_frame(path):
+    """Return the file and the frame, or None, that a path names."""
+    # A str of NumPy would stand in errors as np.str_('...').
+    path = str(os.fsdecode(path))
+    if path.endswith("]") and not os.path.exists(path):
+        found = re.fullmatch(r"(.+)\[(\d+)\]", path, flags=re.DOTALL)
+        if found:
+            return found[1], int(found[2])
+    return path, None
+
+
+def is_unnamed_image(path):
+    """Tell by its content whether a file without the suffix of an image is DICOM."""
+    if os.path.basename(path).upper() == "DICOMDIR":
+        return False
+    try:
+        with open(path, "rb") as file:
+            return is_dicom(file.read(132))
+    except OSError:
+        return False
+
+
+def _check_options(image_size, color_mode, window):
     if image_size is not None and not (
         isinstance(image_size, tuple | list | np.ndarray)
         and len(image_size) == 2
@@ -76,20 +181,26 @@ def _check_options(image_size, color_mode):
         raise ValueError(f"image_size must be None or (height, width) in pixels; got {image_size}")
     if color_mode is not None and color_mode not in _COLOR_MODES:
         raise ValueError(f'color_mode must be None, "grayscale" or "rgb"; got {color_mode!r}')
+    check_window(window)
+
+
+def _check_frames(frames):
+    if frames is not None and frames not in FRAMES:
+        raise ValueError(f'frames must be None, "first", "middle" or "all"; got {frames!r}')
 
 
 def _open(path, reader):
-    # A str of NumPy would stand in errors as np.str_('...').
-    path = str(os.fsdecode(path))
+    """Call a reader with the frames of a file, and the frame that its path names or None."""
+    path, named = split_frame(path)
     with open(path, "rb") as file:
         try:
-            return reader(file)
+            return reader(_frames_of(file, path), named)
         except MemoryError:
             raise
+        except Refusal as error:
+            raise ValueError(f"{path} is not read: {error}") from None
         except ImportError as error:
-            raise ImportError(
-                f"{path} is a DICOM file; reading it needs pydicom: pip install pydicom"
-            ) from error
+            raise ImportError(f"{path} {error}") from error
         except Image.DecompressionBombError as error:
             raise ValueError(
                 f"{path} is larger than Pillow's limit against decompression bombs: {error} "
@@ -97,73 +208,118 @@ def _open(path, reader):
             ) from error
         except UnidentifiedImageError as error:
             raise ValueError(f"{path} is not a readable image: no format fits") from error
-        # On broken files Pillow's decoders fail with whatever they trip over: OSError,
-        # SyntaxError, struct.error, zlib.error, IndexError and more.
+        # On broken files decoders fail with whatever they trip over: OSError, SyntaxError,
+        # struct.error, zlib.error, IndexError and more.
         except Exception as error:
             raise ValueError(f"{path} is not a readable image: {error}") from error
 
 
-def _decode(file):
-    if is_dicom(file):
-        return decode_dicom(file)
-    image = _turn(Image.open(file))
-    if image.mode.startswith("I"):
-        values = np.asarray(image)
-        if values.min() < 0 or values.max() > 65535:
-            raise ValueError(
-                f"its values run from {values.min()} to {values.max()}, beyond 16 bits; "
-                "save it with 8 or 16 bits a channel"
+def _frames_of(file, path):
+    head = file.read(132)
+    file.seek(0)
+    if is_dicom(head):
+        return DicomFrames(file)
+    if path.lower().endswith(NIFTI_SUFFIXES):
+        return NiftiFrames(path)
+    if head.startswith(b"\x93NUMPY"):
+        return NpyFrames(file)
+    try:
+        return PillowFrames(file)
+    except UnidentifiedImageError:
+        if not is_tiff(head):
+            raise
+        file.seek(0)
+        return TiffFrames(file)
+
+
+def _pick(frames, index):
+    if index is None:
+        if frames.n_frames > 1:
+            raise Refusal(
+                f'it holds {frames.n_frames} frames; choose with frames="first", "middle" or '
+                '"all" where files are listed or read, or name one by its number, as in '
+                '"scan.tif[0]"'
             )
-        return Image.fromarray((values >> 8).astype(np.uint8))
-    if image.mode == "F":
-        raise ValueError("it holds floating-point values; save it with 8 or 16 bits a channel")
-    mode = "L" if image.mode in _GRAY_MODES else "RGB"
-    if image.has_transparency_data:
-        black = Image.new("RGBA", image.size, (0, 0, 0, 255))
-        image = Image.alpha_composite(black, image.convert("RGBA"))
-    return image.convert(mode)
+        return 0
+    if index >= frames.n_frames:
+        raise Refusal(f"it holds {frames.n_frames} frames, so [{index}] is none of them")
+    return index
 
 
-class ImageHeader(NamedTuple):
-    """What a file says about its image: size in pixels, whether it is gray, and file format."""
+def _values(frames, index, window):
+    if isinstance(frames, DicomFrames):
+        return frames.values(index, window)
+    values = frames.values(index)
+    if not is_chosen(window):
+        return values
+    if isinstance(window, str) and not frames.has_units:
+        center, width = WINDOWS[window]
+        raise Refusal(
+            f"window={window!r} is for values in Hounsfield units, which a {frames.format} of "
+            f"unsigned values does not hold; where values are shifted by 1024, say, give "
+            f"window=({center + 1024}, {width})"
+        )
+    values = np.asarray(values)
+    if values.ndim == 3:
+        raise Refusal(f"it is in color, of which window={window!r} says nothing")
+    return Image.fromarray(show(values, window))
 
-    height: int
-    width: int
-    gray: bool
-    format: str
+
+def _finished(image, image_size, color_mode):
+    """Give an image its channels and size."""
+    if isinstance(image, np.ndarray) and image.dtype == np.uint8:
+        image = Image.fromarray(image)
+    if isinstance(image, Image.Image):
+        if color_mode is not None:
+            image = image.convert(_COLOR_MODES[color_mode])
+        if image_size is not None:
+            height, width = image_size
+            image = image.resize((int(width), int(height)), Image.Resampling.BILINEAR)
+        pixels = np.array(image)
+        return pixels[..., None] if pixels.ndim == 2 else pixels
+    dtype = image.dtype
+    planes = [image] if image.ndim == 2 else list(np.moveaxis(image, -1, 0))
+    if color_mode == "grayscale" and len(planes) == 3:
+        planes = [sum(w * plane.astype(float) for w, plane in zip(_LUMA, planes, strict=True))]
+    if image_size is not None:
+        size = int(image_size[1]), int(image_size[0])
+        planes = [
+            np.asarray(
+                Image.fromarray(plane.astype(np.float32)).resize(size, Image.Resampling.BILINEAR)
+            )
+            for plane in planes
+        ]
+    if dtype.kind == "u":
+        planes = [np.rint(plane).clip(0, np.iinfo(dtype).max) for plane in planes]
+    if color_mode == "rgb" and len(planes) == 1:
+        planes = planes * 3
+    return np.stack(planes, axis=-1).astype(dtype)
 
 
-def read_header(path):
+def read_header(path, window="header"):
     """Read what a file says about its image, without decoding it where possible.
 
     Parameters
     ----------
     path : str or path-like
-        The file.
+        The file, or a frame of it.
+    window : see `read_image`
+        What it will be shown in.
 
     Returns
     -------
     header : ImageHeader
-        Height and width as `read_image` would give them, grayness and format.
+        Height, width and type of pixels as `read_image` would give them, grayness and format.
     """
-    return _open(path, _parse_header)
 
+    def read(frames, named):
+        index = _pick(frames, named)
+        if isinstance(frames, DicomFrames):
+            return frames.header(index, window)
+        header = frames.header(index)
+        return header._replace(dtype=np.dtype(np.uint8)) if is_chosen(window) else header
 
-def _parse_header(file):
-    if is_dicom(file):
-        return ImageHeader(*dicom_shape(file), "DICOM")
-    image = Image.open(file)
-    file_format = image.format
-    if image.getexif().get(ExifTags.Base.Orientation, 1) != 1:
-        # Formats differ in when they turn the picture, so its size is known after decoding only.
-        image = _turn(image)
-    return ImageHeader(image.height, image.width, image.mode in _GRAY_MODES, file_format)
-
-
-def _turn(image):
-    image.load()
-    ImageOps.exif_transpose(image, in_place=True)
-    return image
+    return _open(path, read)
 
 
 class ImagePaths:
@@ -177,15 +333,20 @@ class ImagePaths:
         Size in pixels to resize every image to. None asks that all files share one size.
     color_mode : {"grayscale", "rgb"} or None, default=None
         Channels of the images. None means gray if all files are gray, and RGB otherwise.
+    window : "header", str, tuple of (center, width) or None, default="header"
+        Which values become black and white, as for `read_image`.
+    frames : {"first", "middle", "all"} or None, default=None
+        Which frames of files of several; "all" makes a row of each frame. None refuses such files.
 
     Attributes
     ----------
     paths : ndarray of str of shape (n_images,), dtype object
-        The files.
+        The files; of those of several frames with the frame, as in "scan.tif[3]".
     shape : tuple of (n_images, height, width, channels)
         Shape of the array that `images[:]` would be.
     dtype : numpy.dtype
-        Always uint8.
+        uint8, uint16 or float32, as of `read_image`. All files have to be of one type: how a file
+        is read depends on no other.
     decodes : bool
         Always True: reading rows is work for the processor, and safe in several threads at once.
 
@@ -205,17 +366,27 @@ class ImagePaths:
     """
 
     ndim = 4
-    dtype = np.dtype(np.uint8)
     decodes = True
 
-    def __init__(self, paths, *, image_size=None, color_mode=None):
-        _check_options(image_size, color_mode)
-        self.paths = np.array([os.fspath(path) for path in paths], dtype=object)
+    def __init__(self, paths, *, image_size=None, color_mode=None, window="header", frames=None):
+        _check_options(image_size, color_mode, window)
+        _check_frames(frames)
+        paths = [os.fspath(path) for path in paths]
+        if frames is not None:
+            with ThreadPoolExecutor() as pool:
+                found = pool.map(lambda path: list_frames(path, frames), paths)
+                paths = [frame for listed in found for frame in listed]
+        self.paths = np.array(paths, dtype=object)
+        self.window = tuple(window) if isinstance(window, list) else window
         if len(self.paths) == 0:
             raise ValueError("X has no file paths; at least one is needed")
+        self._dtype = None
         if image_size is None or color_mode is None:
             with ThreadPoolExecutor() as pool:
-                headers = list(pool.map(read_header, self.paths))
+                headers = list(pool.map(lambda path: read_header(path, window), self.paths))
+            self._dtype = headers[0].dtype
+            for path, header in zip(self.paths, headers, strict=True):
+                self._check_dtype(path, header.dtype)
         if image_size is None:
             image_size = headers[0][:2]
             for path, header in zip(self.paths, headers, strict=True):
@@ -231,6 +402,20 @@ class ImagePaths:
         self.color_mode = color_mode
 
     @property
+    def dtype(self):
+        if self._dtype is None:
+            self._dtype = read_header(self.paths[0], self.window).dtype
+        return self._dtype
+
+    def _check_dtype(self, path, dtype):
+        if dtype != self.dtype:
+            raise ValueError(
+                f"{path} has pixels of type {dtype} while {self.paths[0]} has {self.dtype}; "
+                "one set is of one type, as the same value would mean two brightnesses. Save all "
+                "files alike, or show them all in one window=(center, width) as 8 bits"
+            )
+
+    @property
     def shape(self):
         return (len(self.paths), *self.image_size, 1 if self.color_mode == "grayscale" else 3)
 
@@ -242,16 +427,36 @@ class ImagePaths:
 
     def __getitem__(self, rows):
         if isinstance(rows, Integral):
-            return self._read(self.paths[rows])
+            return self._read([self.paths[rows]])[0]
         paths = self.paths[rows]
         images = np.empty((len(paths), *self.shape[1:]), dtype=self.dtype)
+        # A file of which several frames are wanted is opened once for them.
+        places = {}
+        for place, path in enumerate(paths):
+            name, frame = split_frame(path)
+            places.setdefault(place if frame is None else name, []).append(place)
+
+        def read(wanted):
+            for place, image in zip(wanted, self._read(paths[wanted]), strict=True):
+                images[place] = image
+
         with ThreadPoolExecutor() as pool:
-            for i, image in enumerate(pool.map(self._read, paths)):
-                images[i] = image
+            for _ in pool.map(read, places.values()):
+                pass
         return images
 
     def __array__(self, dtype=None, copy=None):
         return np.asarray(self[:], dtype=dtype)
 
-    def _read(self, path):
-        return read_image(path, image_size=self.image_size, color_mode=self.color_mode)
+    def _read(self, paths):
+        """Read one file, or several frames of one file."""
+        options = self.image_size, self.color_mode, self.window
+        if len(paths) == 1:
+            names = ("image_size", "color_mode", "window")
+            images = [read_image(paths[0], **dict(zip(names, options, strict=True)))]
+        else:
+            frames = [split_frame(path) for path in paths]
+            images = read_frames(frames[0][0], [frame for _, frame in frames], *options)
+        for path, image in zip(paths, images, strict=True):
+            self._check_dtype(path, image.dtype)
+        return images

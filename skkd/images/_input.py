@@ -11,7 +11,7 @@ from skkd.images._files import ImagePaths, _check_options
 from skkd.images._stores import StoredImages
 
 
-def as_images(X, *, image_size=None, color_mode=None):
+def as_images(X, *, image_size=None, color_mode=None, window="header"):
     """Turn what a user calls X into something with shape, dtype, length and rows.
 
     Parameters
@@ -26,6 +26,8 @@ def as_images(X, *, image_size=None, color_mode=None):
         Size in pixels that files are resized to when they are read. Arrays keep their size.
     color_mode : {"grayscale", "rgb"} or None, default=None
         Channels of images read from files. Arrays keep theirs.
+    window : "header", str, tuple of (center, width) or None, default="header"
+        Which values of files become black and white, as for `read_image`. Arrays keep theirs.
 
     Returns
     -------
@@ -66,7 +68,12 @@ def as_images(X, *, image_size=None, color_mode=None):
     if n_axes == 1:
         _check_list(X)
     if holds_paths(X):
-        return ImagePaths(np.asarray(X, dtype=object), image_size=image_size, color_mode=color_mode)
+        return ImagePaths(
+            np.asarray(X, dtype=object),
+            image_size=image_size,
+            color_mode=color_mode,
+            window=window,
+        )
     if n_axes not in (3, 4):
         raise ValueError(
             "X must be file paths (n,), a table (n, features) or images (n, height, width[, "

@@ -36,6 +36,7 @@ from skkd.models._image_classifier import ImageClassifierMixin
 from skkd.models._labels import check_targets, check_validation_targets, hold_out
 from skkd.models._lessons import Accuracy, labeled, with_validation, with_views
 from skkd.models._sharing import SharesModels
+from skkd.models._transfer import TransferNet
 from skkd.models._views import Views
 
 
@@ -78,12 +79,15 @@ class NetworkClassifier(SharesModels, ImageClassifierMixin, BaseEstimator):
         for arrays of another size. None keeps their size.
     color_mode : {"grayscale", "rgb"} or None, default=None
         Channels of images read from files. None means gray if all files are gray, RGB otherwise.
+    window : "header", str, tuple of (center, width) or None, default="header"
+        Which values of gray files become black and white, in training and prediction alike, as
+        for `skkd.images.read_image`: "header" leaves it to a DICOM file.
     image_cache : "memory", path or None, default=None
         Where images of files are kept decoded while fit trains. None decodes them anew in every
-        epoch. "memory" decodes them once and keeps them as 8-bit arrays. A folder keeps them in
+        epoch. "memory" decodes them once and keeps them as an array. A folder keeps them in
         one file there, for later fits on the same files too: a search decodes once for each fold,
-        however many candidates it has. The file is made anew when an image file, `image_size` or
-        `color_mode` changes. Images given as arrays are not affected.
+        however many candidates it has. The file is made anew when an image file, `image_size`,
+        `color_mode` or `window` changes. Images given as arrays are not affected.
     augmentation : keras.layers.Layer, default=None
         Random layers, which keep the images' shape, applied in training only. A teacher sees the
         same view as the student.
@@ -131,9 +135,9 @@ class NetworkClassifier(SharesModels, ImageClassifierMixin, BaseEstimator):
 
     Notes
     -----
-    Images are fed raw: uint8 from 0 to 255, or floats of any range. A network trained from random
-    weights begins with a normalization by the training images' mean and variance per channel,
-    which is part of ``model_``.
+    Images are fed raw: uint8 from 0 to 255, or uint16 and floats of any range. A network trained
+    from random weights begins with a normalization by the training images' mean and variance per
+    channel, which is part of ``model_``.
 
     Examples
     --------
@@ -163,6 +167,7 @@ class NetworkClassifier(SharesModels, ImageClassifierMixin, BaseEstimator):
         "class_weight": [dict, StrOptions({"balanced"}), None],
         "image_size": [tuple, list, None],
         "color_mode": [StrOptions({"grayscale", "rgb"}), None],
+        "window": [str, tuple, list, None],
         "image_cache": [str, PathLike, None],
         "augmentation": [keras.layers.Layer, None],
         "n_views": [Interval(Integral, 1, None, closed="left"), None],
@@ -176,7 +181,8 @@ class NetworkClassifier(SharesModels, ImageClassifierMixin, BaseEstimator):
 
     # What a network that exists already cannot follow any more when it is trained on.
     _lasting_parameters = (
-        *("network", "optimizer", "image_size", "color_mode", "dtype_policy", "distribution"),
+        *("network", "optimizer", "image_size", "color_mode", "window"),
+        *("dtype_policy", "distribution"),
     )
 
     def __init__(
@@ -195,6 +201,7 @@ class NetworkClassifier(SharesModels, ImageClassifierMixin, BaseEstimator):
         class_weight=None,
         image_size=None,
         color_mode=None,
+        window="header",
         image_cache=None,
         augmentation=None,
         n_views=None,
@@ -218,6 +225,7 @@ class NetworkClassifier(SharesModels, ImageClassifierMixin, BaseEstimator):
         self.class_weight = class_weight
         self.image_size = image_size
         self.color_mode = color_mode
+        self.window = window
         self.image_cache = image_cache
         self.augmentation = augmentation
         self.n_views = n_views
@@ -354,7 +362,10 @@ class NetworkClassifier(SharesModels, ImageClassifierMixin, BaseEstimator):
             # Files are read as they were for training, whatever these ones are by themselves.
             image_size = self._input_shape[:2]
             color_mode = {1: "grayscale", 3: "rgb"}.get(self._input_shape[2])
-        images = as_images(X, image_size=image_size, color_mode=color_mode)
+        images = as_images(X, image_size=image_size, color_mode=color_mode, window=self.window)
+        from_files = isinstance(images, ImagePaths)
+        if from_files and not reset:
+            self._check_files(images, name)
         if keep and self.image_cache is not None:
             images = keep_decoded(images, self.image_cache, verbose=self.verbose)
         if not reset and (len(self._input_shape) > 1 or len(images.shape) > 2):
@@ -365,8 +376,36 @@ class NetworkClassifier(SharesModels, ImageClassifierMixin, BaseEstimator):
         elif reset:
             self.n_features_in_ = images.shape[1]
         if reset:
+            self._check_depth(images, from_files)
+            self._files_dtype = images.dtype if from_files or images.dtype.kind == "u" else None
             self._input_shape = images.shape[1:]
         return images
+
+    def _check_files(self, files, name="X"):
+        """Refuse files whose values mean another brightness than those of training."""
+        # Floats in an array may be what a user made of files of any type.
+        known = getattr(self, "_files_dtype", None)
+        if known not in (None, files.dtype):
+            raise ValueError(
+                f"{name} has files with pixels of type {files.dtype}, such as {files.paths[0]}, "
+                f"but {type(self).__name__} was fitted on images of type {known}; save them alike, "
+                "or train with a window=(center, width)"
+            )
+
+    def _check_depth(self, images, from_files):
+        """Refuse images of 16 bits for a backbone that was trained on 8."""
+        network = self.network
+        if (
+            isinstance(network, TransferNet)
+            and isinstance(network.backbone, str)
+            and network.preprocessing is not None
+            and (images.dtype == np.uint16 or (from_files and images.dtype != np.uint8))
+        ):
+            raise ValueError(
+                f"the backbone {network.backbone!r} takes values from 0 to 255, and X has images "
+                f"of type {images.dtype}; read files with window=(center, width), or pass floats "
+                "scaled to that range"
+            )
 
     def _network_for(self, images, rows, sample_weight):
         """Return a function that makes the network to train, from raw images to logits."""

@@ -9,6 +9,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.utils.validation import check_is_fitted
 
 from skkd.images import as_images
+from skkd.models._classifier import NetworkClassifier
 from skkd.models._graph import open_model, without_traces
 from skkd.models._head import find_head
 from skkd.models._layout import image_layout, image_network, read_as_taken
@@ -113,4 +114,21 @@ def read_for(estimator, X):
         if len(opened.inputs[0].shape) != 4:
             return as_images(X)
         layout = "channels_last" if steps_before is not None else image_layout(opened)
-        return read_as_taken(X, image_network(opened).input_shape[1:], layout)
+        shape = image_network(opened).input_shape[1:]
+        return read_as_taken(X, shape, layout, find_reader(estimator))
+
+
+def find_reader(estimator):
+    """Return the `NetworkClassifier` inside an estimator, which says how files are read, or None.
+
+    Parameters
+    ----------
+    estimator : keras.Model, estimator or Pipeline
+        As for `find_model`.
+    """
+    while hasattr(estimator, "best_estimator_") or isinstance(estimator, Pipeline):
+        estimator = getattr(estimator, "best_estimator_", estimator)
+        if isinstance(estimator, Pipeline):
+            estimator = estimator[-1]
+    estimator = getattr(estimator, "student_", estimator)
+    return estimator if isinstance(estimator, NetworkClassifier) else None

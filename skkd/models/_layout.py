@@ -79,7 +79,7 @@ def image_network(network):
     return keras.Model(images, network(packed), name=network.name)
 
 
-def read_as_taken(X, shape, layout):
+def read_as_taken(X, shape, layout, reader=None):
     """Read what a user calls images as a network of `image_network` takes them.
 
     Parameters
@@ -90,6 +90,8 @@ def read_as_taken(X, shape, layout):
         What the network takes, None where that is any.
     layout : {"channels_last", "channels_first", "no_channels"}
         That of the model.
+    reader : NetworkClassifier, default=None
+        Which says in what window files are read, and what type their pixels had in training.
 
     Returns
     -------
@@ -101,7 +103,10 @@ def read_as_taken(X, shape, layout):
         X,
         image_size=None if None in (height, width) else (height, width),
         color_mode={1: "grayscale", 3: "rgb"}.get(channels),
+        window="header" if reader is None else reader.window,
     )
+    if reader is not None and isinstance(images, ImagePaths):
+        reader._check_files(images)
     if layout != "channels_first" or isinstance(images, ImagePaths) or len(images.shape) != 4:
         return images
     wanted = (channels, height, width)

@@ -4,6 +4,7 @@ import warnings
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
@@ -267,3 +268,74 @@ def test_a_limit_draws_each_class_by_its_share_and_by_the_seed(tmp_path):
 def test_a_bad_on_error_is_named(root):
     with pytest.raises(ValueError, match=r"on_error must be .* got 'ignore'"):
         load_image_folder(root, on_error="ignore")
+
+
+def test_folders_inside_class_folders_are_patients(tmp_path):
+    fill(tmp_path / "cat" / "p1" / "series", ["1.png", "2.png"])
+    fill(tmp_path / "cat" / "p2", ["1.png"])
+    fill(tmp_path / "dog" / "p1", ["1.png"])
+    images = load_image_folder(tmp_path)
+    assert images.groups.tolist() == ["p1", "p1", "p2", "p1"]
+    assert images.target.tolist() == ["cat"] * 3 + ["dog"]
+    assert load_image_folder(tmp_path, as_paths=True).groups.tolist() == images.groups.tolist()
+    fill(tmp_path / "dog", ["loose.png"])
+    with pytest.raises(ValueError, match=r"p1 is a folder inside the class folder .*loose"):
+        load_image_folder(tmp_path)
+
+
+def test_folders_without_patients_have_no_groups(root):
+    assert "groups" not in load_image_folder(root)
+
+
+@pytest.mark.parametrize("as_csv", [True, False])
+def test_a_manifest_says_what_the_images_are(root, as_csv):
+    table = pd.DataFrame(
+        {
+            "path": ["dog/2.png", "cat/1.png", "cat/10.png"],
+            "label": ["ill", "well", "ill"],
+            "patient": ["007", "7", "007"],
+            "split": ["train", "Testing", "train"],
+            "age": [30, 40, 50],
+        }
+    )
+    manifest = table
+    if as_csv:
+        manifest = root / "table.csv"
+        table.to_csv(manifest, index=False)
+    images = load_image_folder(root, manifest=manifest)
+    assert images.data[:, 0, 0, 0].tolist() == [10, 0, 20]
+    assert images.target.tolist() == ["ill", "well", "ill"]
+    assert images.groups.tolist() == ["007", "7", "007"]
+    assert images.age.tolist() == [30, 40, 50]
+    assert load_image_folder(root, manifest=manifest, subset="test").age.tolist() == [40]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda table: table.drop(columns="label"), 'columns "path" and "label"'),
+        (lambda table: table.assign(label="ill"), "has 1 labels"),
+        (lambda table: table.assign(label=["ill", None]), "no label in row 1"),
+        (lambda table: table.assign(path="cat/1.png"), "twice"),
+        (lambda table: table.assign(data=1), "column 'data'"),
+    ],
+)
+def test_a_manifest_that_says_too_little_is_refused(root, change, message):
+    table = pd.DataFrame({"path": ["cat/1.png", "dog/1.png"], "label": ["ill", "well"]})
+    with pytest.raises(ValueError, match=message):
+        load_image_folder(root, manifest=change(table))
+
+
+@pytest.mark.parametrize("as_paths", [True, False])
+def test_every_frame_may_be_an_image_of_the_group_of_its_file(root, as_paths):
+    pages = [Image.new("L", (10, 8), color) for color in (1, 2, 3)]
+    pages[0].save(root / "cat" / "film.tif", save_all=True, append_images=pages[1:])
+    with pytest.raises(ValueError, match=r"film\.tif is not read: it holds 3 frames"):
+        load_image_folder(root, as_paths=as_paths)
+    images = load_image_folder(root, frames="all", as_paths=as_paths)
+    of_film = ["film" in name for name in images.filenames]
+    assert sum(of_film) == 3
+    assert set(images.groups[of_film]) == {str(root / "cat" / "film.tif")}
+    pixels = np.asarray(as_images(images.data)[:])
+    assert pixels[of_film][:, 0, 0, 0].tolist() == [1, 2, 3]
+    assert len(load_image_folder(root, frames="middle", as_paths=as_paths).data) == 7

@@ -43,18 +43,34 @@ def test_lossless_formats_come_back_pixel_for_pixel(tmp_path):
     np.testing.assert_array_equal(read_image(save(gray, tmp_path / "g.png")), gray[..., None])
 
 
-@pytest.mark.parametrize("suffix", ["png", "tiff"])
-def test_16_bit_files_keep_their_high_byte(tmp_path, suffix):
-    values = np.array([[0, 255, 256], [32768, 65279, 65535]], dtype=np.uint16)
-    image = read_image(save(values, tmp_path / f"deep.{suffix}"))
-    assert image.dtype == np.uint8
-    np.testing.assert_array_equal(image[..., 0], [[0, 0, 1], [128, 254, 255]])
+@pytest.mark.parametrize("suffix", ["png", "tiff", "jp2", "npy"])
+def test_16_bit_files_keep_every_value(tmp_path, suffix):
+    values = np.array([[0, 255, 256], [32768, 4095, 65535]], dtype=np.uint16)
+    path = tmp_path / f"deep.{suffix}"
+    if suffix == "npy":
+        np.save(path, values)
+    else:
+        save(values, path)
+    image = read_image(path)
+    assert image.dtype == ImagePaths([path]).dtype == np.uint16
+    np.testing.assert_array_equal(image[..., 0], values)
+    np.testing.assert_array_equal(
+        ImagePaths([path], color_mode="rgb")[0], values[..., None] + [0] * 3
+    )
 
 
-def test_values_beyond_16_bits_are_refused_by_name(tmp_path):
-    for pixels in (np.full((4, 4), 70000, np.int32), np.ones((4, 4), np.float32)):
+@pytest.mark.parametrize("dtype", [np.int32, np.float32])
+def test_signed_and_floating_point_files_are_float32(tmp_path, dtype):
+    values = np.array([[-1000, 0, 70000]], dtype=dtype)
+    image = read_image(save(values, tmp_path / "deep.tiff"))
+    assert image.dtype == np.float32
+    np.testing.assert_array_equal(image[..., 0], values)
+
+
+def test_values_beyond_float32_are_refused_by_name(tmp_path):
+    for pixels in (np.full((4, 4), 2**24 + 1, np.int32), np.full((4, 4), np.nan, np.float32)):
         path = save(pixels, tmp_path / "deep.tiff")
-        with pytest.raises(ValueError, match=r"deep\.tiff.*8 or 16 bits"):
+        with pytest.raises(ValueError, match=r"deep\.tiff is not read: .*(8 or 16 bits|NaN)"):
             read_image(path)
 
 
