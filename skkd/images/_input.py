@@ -139,7 +139,7 @@ def check_image_size(image_size):
     image_size : object
         What a user calls a size.
     """
-    _check_options(image_size, None)
+    _check_options(image_size, None, None)
 
 
 def _is_path(item):
