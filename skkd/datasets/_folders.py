@@ -36,6 +36,9 @@ _SUFFIXES = {
     *(".bmp", ".dcm", ".dicom", ".dib", ".gif", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg", ".pbm"),
     *(".ima", ".nii", ".npy", ".pgm", ".png", ".pnm", ".ppm", ".tif", ".tiff", ".webp"),
 }
+_MASK = re.compile(
+    r"(?P<image>.+)[ _-](?:mask|seg|segmentation)(?:[ _-]?\d+)?", re.IGNORECASE | re.DOTALL
+)
 # Columns of a manifest that have a meaning, and names that the result has for other things.
 _COLUMNS = ("path", "label", "patient", "split")
 _TAKEN = ("data", "target", "target_names", "filenames", "groups", "DESCR", "clear", "items")
@@ -63,9 +66,9 @@ def load_image_folder(
     `root` holds class folders, or split folders (such as Training and Testing, or train, val and
     test) that hold class folders. Images lie directly in the class folders, or in folders of
     patients inside them, at any depth. Hidden files and folders are passed over, files that are
-    no images by their names are skipped with a warning unless they are DICOM by their content,
-    and images come class by class in natural order (scan2 before scan10). A table can say in
-    place of the folders what the images are.
+    no images by their names are skipped with a warning unless they are DICOM by their content, as
+    are masks beside images ("a_mask.png" beside "a.png"), and images come class by class in natural
+    order (scan2 before scan10). A table can say in place of the folders what the images are.
 
     Parameters
     ----------
@@ -336,8 +339,8 @@ def list_splits(root, patients=False):
     _check_names(root, {name for classes in splits.values() for name in classes})
     if skipped:
         warn(
-            f"Skipped {len(skipped)} files of {root} that are no images by their names, such as "
-            f"{skipped[0]}"
+            f"Skipped {len(skipped)} files of {root} that are no images by their names, or masks "
+            f"of images beside them, such as {skipped[0]}"
         )
     return splits
 
@@ -405,7 +408,17 @@ def _images_of(paths, skipped):
     for path in paths:
         is_image = path.lower().endswith(".nii.gz") or Path(path).suffix.lower() in _SUFFIXES
         (images if is_image or is_unnamed_image(path) else skipped).append(path)
-    return images
+    # Outlines of lesions lie beside the images in some sets, and would be learned as images.
+    stems = {os.path.splitext(path)[0] for path in images}
+    masks = [path for path in images if _without_mask(path) in stems]
+    skipped.extend(masks)
+    return [path for path in images if path not in set(masks)]
+
+
+def _without_mask(path):
+    """Return the path without suffix of the image that a mask by its name belongs to, or None."""
+    found = _MASK.fullmatch(os.path.splitext(path)[0])
+    return found and found["image"]
 
 
 def _walk(folder, class_folder, above):

@@ -339,3 +339,20 @@ def test_every_frame_may_be_an_image_of_the_group_of_its_file(root, as_paths):
     pixels = np.asarray(as_images(images.data)[:])
     assert pixels[of_film][:, 0, 0, 0].tolist() == [1, 2, 3]
     assert len(load_image_folder(root, frames="middle", as_paths=as_paths).data) == 7
+
+
+def test_masks_beside_images_are_not_learned_as_images(tmp_path):
+    names = [
+        *("benign (1).png", "benign (1)_mask.png", "benign (1)_mask_1.png"),
+        *("b.JPG", "b_Segmentation.png", "face_mask.png", "a-seg2.png"),
+    ]
+    for label in ("x", "y"):
+        (tmp_path / label).mkdir()
+        for name in names:
+            form = "JPEG" if name.endswith("JPG") else "PNG"
+            Image.new("L", (4, 4)).save(tmp_path / label / name, format=form)
+    with pytest.warns(UserWarning, match=r"Skipped 6 files .* masks of images beside them"):
+        found = load_image_folder(tmp_path, as_paths=True, verbose=False)
+    kept = {Path(path).name for path in found.data}
+    # One whose image is not there may be one itself.
+    assert kept == {"benign (1).png", "b.JPG", "face_mask.png", "a-seg2.png"}
