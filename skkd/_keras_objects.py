@@ -41,8 +41,9 @@ class ByKeras:
                     f"{type(owner).__name__} {getattr(owner, 'name', '')!r} holds a lambda as its "
                     f"{path[-1]}, which cannot be pickled; give it a function made by def"
                 )
-        _, (written,) = self.source.__reduce__()
-        return _read, (type(self.source), written, own_objects(self.source), functions)
+        # Keras's own way, or SciKeras's where that was imported first.
+        read, written = self.source.__reduce__()[:2]
+        return _read, (read, written, own_objects(self.source), functions)
 
 
 # While one pickle is made, its wrappers live, and what is met again is pickled once.
@@ -166,8 +167,8 @@ def is_of(thing, *packages):
     return package in (*packages, "builtins")
 
 
-def _read(kind, written, objects, functions):
+def _read(read, written, objects, functions):
     with keras.saving.custom_object_scope(objects):
-        thing = kind._unpickle_model(written)
+        thing = read(*written)
     put_functions(thing, functions)
     return thing

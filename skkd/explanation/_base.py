@@ -304,7 +304,9 @@ class BaseExplainer(TransformerMixin, BaseEstimator, metaclass=ABCMeta):
             X = self._steps_before.transform(X)
         wanted = self.network_.input_shape[1:]
         images = read_as_taken(X, wanted, self._layout, find_reader(self.estimator))
-        shape = self.model_.input_shape[1:]
+        height, width, channels = wanted
+        shapes = {"channels_first": (channels, height, width), "no_channels": (height, width)}
+        shape = shapes.get(self._layout, tuple(wanted))
         whose = f"model {self.model_.name!r} takes images of shape {shape}"
         check_image_shape(images, wanted, whose)
         if len(images) == 0:

@@ -221,7 +221,7 @@ def test_channels_first_gives_the_measures_of_channels_last(rng):
     expected = randomization_check(FeatureMapExplainer(last), X, random_state=0)
     given = randomization_check(FeatureMapExplainer(first), moved, random_state=0)
     np.testing.assert_allclose(given.to_numpy(float), expected.to_numpy(float), atol=1e-4)
-    assert explain_timing(GradCAMExplainer(first), moved, n_repeats=1)["n_images"].item() == 6
+    assert explain_timing([GradCAMExplainer(first)], moved, n_repeats=1)["n_images"].item() == 6
 
 
 class Wrapped:

@@ -362,3 +362,15 @@ def test_what_no_other_process_could_find_is_refused_when_it_is_pickled(data):
     # Processes of joblib get it by value.
     predict = get_reusable_executor(max_workers=1).submit(classifier.predict_proba, data[0])
     np.testing.assert_allclose(predict.result(), classifier.predict_proba(data[0]), atol=1e-6)
+
+
+def test_a_pickle_is_read_where_scikeras_was_imported_first():
+    code = (
+        "import scikeras.wrappers\nimport pickle, keras, numpy as np\n"
+        "from skkd import MLP, NetworkClassifier\n"
+        "X = np.arange(50.0).reshape(10, 5) / 50\n"
+        "c = NetworkClassifier(MLP(), epochs=1).fit(X, np.arange(10) % 2)\n"
+        "again = pickle.loads(pickle.dumps(c))\n"
+        "np.testing.assert_array_equal(again.predict_proba(X), c.predict_proba(X))\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
