@@ -129,13 +129,15 @@ class NetworkTrainer(BaseWrapper):
             Where to begin, if it was begun before, and what to write down.
         """
         last_epoch = self.current_epoch + epochs
+        # After an early stopping has put the best weights back, and before a checkpoint is written.
+        callbacks = [EpochSeeds(self.random_state), *callbacks, StaysFinite()]
         if checkpoint is not None:
             callbacks = [*callbacks, checkpoint]
             if checkpoint.load():
                 self._go_back_to(checkpoint)
                 if checkpoint.state["stopped"]:
                     last_epoch = self.current_epoch
-        self.callbacks = [EpochSeeds(self.random_state), StaysFinite(), *callbacks]
+        self.callbacks = callbacks
         self.verbose = verbose
         self.warm_start = self.initialized_
         if self.initialized_:

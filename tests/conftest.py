@@ -91,3 +91,20 @@ def partly_broken_files(tmp_path):
 @pytest.fixture
 def rng():
     return np.random.default_rng(0)
+
+
+class Store:
+    """What only has a shape and row slicing, as HDF5 and Zarr arrays have."""
+
+    def __init__(self, array):
+        self.array = array
+        self.shape = array.shape
+
+    def __getitem__(self, rows):
+        return self.array[rows]
+
+
+@pytest.fixture
+def as_store():
+    """Return a function that hides an array behind a shape and row slicing."""
+    return Store

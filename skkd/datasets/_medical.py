@@ -7,8 +7,9 @@ from sklearn.model_selection import train_test_split
 from sklearn.utils import Bunch
 
 from skkd._warnings import warn
-from skkd.datasets._folders import flatten, list_splits, read_labeled
+from skkd.datasets._labeled import read_labeled
 from skkd.datasets._leaks import group_files
+from skkd.datasets._listing import flatten, list_splits
 from skkd.datasets._sources import ALZHEIMER, BRAIN_TUMOR, EYE_DISEASE, find
 
 # Whoever loads train, validation and test wants to be told of their leaks once.

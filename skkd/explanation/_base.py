@@ -159,6 +159,7 @@ class BaseExplainer(TransformerMixin, BaseEstimator, metaclass=ABCMeta):
         """
         return self._as_output(self.fit(X, y).explain(X, y).values)
 
+    @kept_memory()
     def explain(self, X, y=None) -> Explanation:
         """Explain images and keep with the maps what they are about.
 
@@ -174,10 +175,6 @@ class BaseExplainer(TransformerMixin, BaseEstimator, metaclass=ABCMeta):
         explanation : Explanation
             Maps, images, the classes they are about and their probabilities.
         """
-        with kept_memory():
-            return self._explain(X, y)
-
-    def _explain(self, X, y):
         X, y = split_dataset(X, y)
         images = self._check_images(X)
         y = None if y is None else as_labels(y)

@@ -116,7 +116,7 @@ class GradCAMExplainer(BaseExplainer):
         graph = flatten_graph(self.network_)
         layout = Layout(graph)
         if self.layer == "auto":
-            self.layer_names_ = [last_layer(self.network_, layout, self.model_.name)]
+            self.layer_names_ = [last_layer(self.network_, graph, layout, self.model_.name)]
         else:
             layers = self.layer if isinstance(self.layer, list | tuple) else [self.layer]
             calls = choose_layers(graph, layout, layers, self.model_.name)

@@ -11,7 +11,8 @@ import numpy as np
 import PIL
 from tqdm.auto import tqdm
 
-from skkd.images._files import ImagePaths, split_frame
+from skkd.images._files import split_frame
+from skkd.images._paths import ImagePaths
 
 # Images decoded at a time: enough to feed every thread, little beside what is kept.
 _CHUNK = 256

@@ -2,7 +2,6 @@
 
 import os
 import re
-from concurrent.futures import ThreadPoolExecutor
 from numbers import Integral
 
 import numpy as np
@@ -78,8 +77,8 @@ def read_image(
     ...     read_image(path, color_mode="rgb").shape
     (20, 30, 3)
     """
-    _check_options(image_size, color_mode, window)
-    _check_frames(frames)
+    check_options(image_size, color_mode, window)
+    check_frames(frames)
     if frames is None:
         return read_frames(path, [None], image_size, color_mode, window)[0]
     found = list_frames(path, frames)
@@ -172,19 +171,26 @@ def is_unnamed_image(path):
         return False
 
 
-def _check_options(image_size, color_mode, window):
+def check_image_size(image_size):
+    """Refuse what is neither None nor two whole numbers of pixels."""
     if image_size is not None and not (
         isinstance(image_size, tuple | list | np.ndarray)
         and len(image_size) == 2
         and all(isinstance(side, Integral) and side > 0 for side in image_size)
     ):
         raise ValueError(f"image_size must be None or (height, width) in pixels; got {image_size}")
+
+
+def check_options(image_size, color_mode, window):
+    """Refuse what `read_image` cannot do."""
+    check_image_size(image_size)
     if color_mode is not None and color_mode not in _COLOR_MODES:
         raise ValueError(f'color_mode must be None, "grayscale" or "rgb"; got {color_mode!r}')
     check_window(window)
 
 
-def _check_frames(frames):
+def check_frames(frames):
+    """Refuse what says of a file of several frames nothing about which to read."""
     if frames is not None and frames not in FRAMES:
         raise ValueError(f'frames must be None, "first", "middle" or "all"; got {frames!r}')
 
@@ -320,143 +326,3 @@ def read_header(path, window="header"):
         return header._replace(dtype=np.dtype(np.uint8)) if is_chosen(window) else header
 
     return _open(path, read)
-
-
-class ImagePaths:
-    """Image files that behave like a read-only array of images, decoded when rows are read.
-
-    Parameters
-    ----------
-    paths : array-like of str or path-like of shape (n_images,)
-        The files, in order.
-    image_size : tuple of (height, width) or None, default=None
-        Size in pixels to resize every image to. None asks that all files share one size.
-    color_mode : {"grayscale", "rgb"} or None, default=None
-        Channels of the images. None means gray if all files are gray, and RGB otherwise.
-    window : "header", str, tuple of (center, width) or None, default="header"
-        Which values become black and white, as for `read_image`.
-    frames : {"first", "middle", "all"} or None, default=None
-        Which frames of files of several; "all" makes a row of each frame. None refuses such files.
-
-    Attributes
-    ----------
-    paths : ndarray of str of shape (n_images,), dtype object
-        The files; of those of several frames with the frame, as in "scan.tif[3]".
-    shape : tuple of (n_images, height, width, channels)
-        Shape of the array that `images[:]` would be.
-    dtype : numpy.dtype
-        uint8, uint16 or float32, as of `read_image`. All files have to be of one type: how a file
-        is read depends on no other.
-    decodes : bool
-        Always True: reading rows is work for the processor, and safe in several threads at once.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> from pathlib import Path
-    >>> from PIL import Image
-    >>> from skkd.images import ImagePaths
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     paths = [Path(folder) / f"{i}.png" for i in range(5)]
-    ...     for path in paths:
-    ...         Image.new("L", (30, 20)).save(path)
-    ...     images = ImagePaths(paths, image_size=(16, 16))
-    ...     images.shape, images[1:4].shape, images[[4, 0]].shape
-    ((5, 16, 16, 1), (3, 16, 16, 1), (2, 16, 16, 1))
-    """
-
-    ndim = 4
-    decodes = True
-
-    def __init__(self, paths, *, image_size=None, color_mode=None, window="header", frames=None):
-        _check_options(image_size, color_mode, window)
-        _check_frames(frames)
-        paths = [os.fspath(path) for path in paths]
-        if frames is not None:
-            with ThreadPoolExecutor() as pool:
-                found = pool.map(lambda path: list_frames(path, frames), paths)
-                paths = [frame for listed in found for frame in listed]
-        self.paths = np.array(paths, dtype=object)
-        self.window = tuple(window) if isinstance(window, list) else window
-        if len(self.paths) == 0:
-            raise ValueError("X has no file paths; at least one is needed")
-        self._dtype = None
-        if image_size is None or color_mode is None:
-            with ThreadPoolExecutor() as pool:
-                headers = list(pool.map(lambda path: read_header(path, window), self.paths))
-            self._dtype = headers[0].dtype
-            for path, header in zip(self.paths, headers, strict=True):
-                self._check_dtype(path, header.dtype)
-        if image_size is None:
-            image_size = headers[0][:2]
-            for path, header in zip(self.paths, headers, strict=True):
-                if header[:2] != image_size:
-                    raise ValueError(
-                        f"{path} is {header[0]}x{header[1]} pixels while {self.paths[0]} is "
-                        f"{image_size[0]}x{image_size[1]} (height x width); "
-                        "set image_size=(height, width) to resize all images to one size"
-                    )
-        if color_mode is None:
-            color_mode = "grayscale" if all(header.gray for header in headers) else "rgb"
-        self.image_size = tuple(int(side) for side in image_size)
-        self.color_mode = color_mode
-
-    @property
-    def dtype(self):
-        if self._dtype is None:
-            self._dtype = read_header(self.paths[0], self.window).dtype
-        return self._dtype
-
-    def _check_dtype(self, path, dtype):
-        if dtype != self.dtype:
-            raise ValueError(
-                f"{path} has pixels of type {dtype} while {self.paths[0]} has {self.dtype}; "
-                "one set is of one type, as the same value would mean two brightnesses. Save all "
-                "files alike, or show them all in one window=(center, width) as 8 bits"
-            )
-
-    @property
-    def shape(self):
-        return (len(self.paths), *self.image_size, 1 if self.color_mode == "grayscale" else 3)
-
-    def __len__(self):
-        return len(self.paths)
-
-    def __repr__(self):
-        return f"ImagePaths(shape={self.shape}, color_mode={self.color_mode!r})"
-
-    def __getitem__(self, rows):
-        if isinstance(rows, Integral):
-            return self._read([self.paths[rows]])[0]
-        paths = self.paths[rows]
-        images = np.empty((len(paths), *self.shape[1:]), dtype=self.dtype)
-        # A file of which several frames are wanted is opened once for them.
-        places = {}
-        for place, path in enumerate(paths):
-            name, frame = split_frame(path)
-            places.setdefault(place if frame is None else name, []).append(place)
-
-        def read(wanted):
-            for place, image in zip(wanted, self._read(paths[wanted]), strict=True):
-                images[place] = image
-
-        with ThreadPoolExecutor() as pool:
-            for _ in pool.map(read, places.values()):
-                pass
-        return images
-
-    def __array__(self, dtype=None, copy=None):
-        return np.asarray(self[:], dtype=dtype)
-
-    def _read(self, paths):
-        """Read one file, or several frames of one file."""
-        options = self.image_size, self.color_mode, self.window
-        if len(paths) == 1:
-            names = ("image_size", "color_mode", "window")
-            images = [read_image(paths[0], **dict(zip(names, options, strict=True)))]
-        else:
-            frames = [split_frame(path) for path in paths]
-            images = read_frames(frames[0][0], [frame for _, frame in frames], *options)
-        for path, image in zip(paths, images, strict=True):
-            self._check_dtype(path, image.dtype)
-        return images

@@ -7,7 +7,8 @@ import numpy as np
 from PIL import Image
 
 from skkd.images._conversions import has_axes, stack, to_array
-from skkd.images._files import ImagePaths, _check_options
+from skkd.images._files import check_image_size
+from skkd.images._paths import ImagePaths
 from skkd.images._stores import StoredImages
 
 
@@ -129,17 +130,6 @@ def as_column(X):
         return X
     column = np.asarray(X)[:, 0]
     return column if _has_images(column) else X
-
-
-def check_image_size(image_size):
-    """Refuse what is neither None nor two whole numbers of pixels.
-
-    Parameters
-    ----------
-    image_size : object
-        What a user calls a size.
-    """
-    _check_options(image_size, None, None)
 
 
 def _is_path(item):

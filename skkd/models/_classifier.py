@@ -1,13 +1,11 @@
 """A plain Keras classifier for scikit-learn."""
 
 import contextlib
-import copy
 import re
 from numbers import Integral, Real
 from os import PathLike
 from typing import Self
 
-import cloudpickle
 import keras
 import numpy as np
 from sklearn.base import BaseEstimator
@@ -18,16 +16,16 @@ from sklearn.utils.validation import validate_data
 from skkd._backend import on_one_device, without_advice
 from skkd._memory import kept_memory
 from skkd._scikeras import NetworkTrainer
-from skkd._warnings import warn
 from skkd.images._blocks import in_memory
 from skkd.images._conversions import split_dataset
 from skkd.images._decoded import keep_decoded
-from skkd.images._files import ImagePaths
 from skkd.images._input import as_images
+from skkd.images._paths import ImagePaths
 from skkd.images._shapes import check_image_shape
 from skkd.images._stores import StoredImages
 from skkd.models._architecture import network_for
 from skkd.models._batches import naming_files, predict
+from skkd.models._callbacks import own_callback, picklable_callbacks
 from skkd.models._checkpoint import Checkpoint
 from skkd.models._copies import copy_optimizer, description
 from skkd.models._features import without_features
@@ -540,7 +538,7 @@ class NetworkClassifier(SharesModels, ImageClassifierMixin, BaseEstimator):
         return copy_optimizer(self.optimizer)
 
     def _training_callbacks(self):
-        self.callbacks_ = [_own_callback(callback) for callback in self.callbacks or []]
+        self.callbacks_ = [own_callback(callback) for callback in self.callbacks or []]
         callbacks = list(self.callbacks_)
         if self.early_stopping:
             callbacks.append(
@@ -564,7 +562,7 @@ class NetworkClassifier(SharesModels, ImageClassifierMixin, BaseEstimator):
         for name in ("model_", "_logits_model", "callbacks_"):
             state.pop(name, None)
         if state["callbacks"]:
-            state["callbacks"] = _picklable_callbacks(state["callbacks"])
+            state["callbacks"] = picklable_callbacks(state["callbacks"])
         return state
 
     def __setstate__(self, state):
@@ -572,42 +570,6 @@ class NetworkClassifier(SharesModels, ImageClassifierMixin, BaseEstimator):
         super().__setstate__(state)
         if "_trainer" in vars(self):
             self._attach_models()
-
-
-def _own_callback(callback):
-    """Return a copy of a callback with lists of its own, which shares all that cannot be copied."""
-    own = copy.copy(callback)
-    for name, value in vars(callback).items():
-        if type(value) in (list, dict, set):
-            setattr(own, name, copy.copy(value))
-    return own
-
-
-class _ByValue:
-    """Something that pickles with the functions it holds, whoever defined them."""
-
-    def __init__(self, written):
-        self.written = written
-
-    def __reduce__(self):
-        return cloudpickle.loads, (self.written,)
-
-
-def _picklable_callbacks(callbacks):
-    """Return the callbacks that can be pickled, with a warning about any other."""
-    kept = []
-    for callback in callbacks:
-        try:
-            written = cloudpickle.dumps(callback)
-        # What a user's object fails with when it is pickled may be anything.
-        except Exception as error:
-            warn(
-                f"the callback {type(callback).__name__} is left out of a pickle, as it holds what "
-                f"cannot be pickled: {error}"
-            )
-        else:
-            kept.append(_ByValue(written))
-    return kept
 
 
 def _description(value):

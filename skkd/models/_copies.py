@@ -15,7 +15,7 @@ from skkd._keras_objects import (
     own_objects,
     put_functions,
 )
-from skkd.models._graph import Alias, check_built, ends, open_model
+from skkd.models._graph import Alias, ends, open_model, without_traces
 
 
 def copy_architecture(model):
@@ -28,18 +28,7 @@ def copy_architecture(model):
     model : keras.Model
         Of known inputs. A subclassed one consists of layers and of operations of ``keras.ops``.
     """
-    if not getattr(model, "inputs", None):
-        model = open_model(model)
-    check_built(model)
-    # A model made anew from the same tensors is not compiled, so copying it needs none of the
-    # user's own losses.
-    source = keras.Model(*ends(model), name=model.name)
-    copies = {}
-    copy = _copy_model(source, copies)
-    for layer in source._flatten_layers():
-        if hasattr(layer, "finalize_state") and id(layer) in copies:
-            _copy_state(layer, copies[id(layer)])
-    return copy
+    return _opened_and_copied(model)[1]
 
 
 def copy_model(model):
@@ -48,8 +37,9 @@ def copy_model(model):
     A layer that was called before it became part of a model gives the first call's tensor as its
     ``output``. Here every layer's ``output`` leads from the model's ``input``.
     """
-    copy = copy_architecture(model)
-    load_weights(copy, model.get_weights())
+    source, copy = _opened_and_copied(model)
+    # A subclassed model has its weights in the order of its attributes, not of its calls.
+    load_weights(copy, source.get_weights())
     return copy
 
 
@@ -136,6 +126,21 @@ def _without_schedule(optimizer):
     bare = object.__new__(type(optimizer))
     vars(bare).update(vars(optimizer), _learning_rate=None)
     return bare
+
+
+def _opened_and_copied(model):
+    """Return a model whose layers can be walked, and its copy with random weights."""
+    copies = {}
+    with without_traces(model):
+        opened = open_model(model)
+        # A model made anew from the same tensors is not compiled, so copying it needs none of the
+        # user's own losses.
+        source = keras.Model(*ends(opened), name=opened.name)
+        copy = _copy_model(source, copies)
+    for layer in source._flatten_layers():
+        if hasattr(layer, "finalize_state") and id(layer) in copies:
+            _copy_state(layer, copies[id(layer)])
+    return source, copy
 
 
 def _copy_model(model, copies):

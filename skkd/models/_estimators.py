@@ -35,13 +35,7 @@ def find_model(estimator):
     """
     if isinstance(estimator, keras.Model):
         return estimator, None, None
-    steps = []
-    while hasattr(estimator, "best_estimator_") or isinstance(estimator, Pipeline):
-        estimator = getattr(estimator, "best_estimator_", estimator)
-        if isinstance(estimator, Pipeline):
-            check_is_fitted(estimator)
-            steps += [step for _, step in estimator.steps[:-1]]
-            estimator = estimator[-1]
+    estimator, steps = _unwrapped(estimator)
     model = getattr(estimator, "model_", None)
     if model is None and isinstance(estimator, BaseEstimator):
         check_is_fitted(estimator)
@@ -126,9 +120,18 @@ def find_reader(estimator):
     estimator : keras.Model, estimator or Pipeline
         As for `find_model`.
     """
+    estimator, _ = _unwrapped(estimator)
+    estimator = getattr(estimator, "student_", estimator)
+    return estimator if isinstance(estimator, NetworkClassifier) else None
+
+
+def _unwrapped(estimator):
+    """Return the estimator inside searches and pipelines, and the steps before it."""
+    steps = []
     while hasattr(estimator, "best_estimator_") or isinstance(estimator, Pipeline):
         estimator = getattr(estimator, "best_estimator_", estimator)
         if isinstance(estimator, Pipeline):
+            check_is_fitted(estimator)
+            steps += [step for _, step in estimator.steps[:-1]]
             estimator = estimator[-1]
-    estimator = getattr(estimator, "student_", estimator)
-    return estimator if isinstance(estimator, NetworkClassifier) else None
+    return estimator, steps

@@ -62,6 +62,7 @@ def as_labels(y):
     ValueError
         If there is not one label for each image.
     """
+    y = _without_nullable(y)
     if isinstance(y, list | tuple) and any(isinstance(one, set | frozenset | dict) for one in y):
         raise ValueError(_MULTILABEL.format("a list of sets"))
     try:
@@ -72,7 +73,6 @@ def as_labels(y):
         raise
     if len(labels.shape) == 2 and labels.shape[1] > 1:
         raise ValueError(_many_columns(labels))
-    # scikit-learn makes floats of pandas' nullable booleans and integers, NumPy does not.
     return column_or_1d(np.asarray(labels), warn=True)
 
 
@@ -128,7 +128,7 @@ def check_true_labels(y, owner):
     """
     if y is None:
         raise ValueError(f"{owner} requires y to be passed, but the target y is None")
-    y = as_labels(_without_nullable(y))
+    y = as_labels(y)
     if y.dtype == object and (lost := int(pd.isna(y).sum())):
         raise ValueError(f"y must have no missing labels; got None or NaN for {lost} images")
     return y

@@ -77,15 +77,17 @@ def choose_layers(graph, layout, layers, model_name):
     return [_named_layer(layer, by_name, convolutions) for layer in layers]
 
 
-def last_layer(network, layout, model_name):
+def last_layer(network, graph, layout, model_name):
     """Find the last call with a feature map of more than one place that decides everything.
 
     Parameters
     ----------
     network : keras.Model
         The model.
+    graph : FlatGraph
+        Its graph.
     layout : Layout
-        How its features lie over the image.
+        How the features of this graph lie over the image.
     model_name : str
         Name of the model, for the message of an error.
 
@@ -96,7 +98,6 @@ def last_layer(network, layout, model_name):
         does not through one branch or through the residual before the sum. Pooling does not
         count, nor do tokens of which only that of the class is read further on.
     """
-    graph = flatten_graph(network)
     shared = [call for call in _shared(graph) if layout.has_extent(call.output)]
     while shared and isinstance(shared[-1].layer, _PASSIVE):
         shared.pop()

@@ -11,7 +11,7 @@ import numpy as np
 from keras import layers, ops
 from sklearn.base import BaseEstimator
 
-from skkd.images._input import check_image_size
+from skkd.images._files import check_image_size
 from skkd.models._copies import copy_model
 from skkd.models._precision import full_precision
 from skkd.models._sharing import SharesModels

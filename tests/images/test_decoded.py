@@ -5,7 +5,7 @@ import pytest
 from joblib import Parallel, delayed
 from PIL import Image
 
-from skkd.images import ImagePaths, _files
+from skkd.images import ImagePaths, _paths
 from skkd.images._decoded import keep_decoded
 
 
@@ -28,13 +28,13 @@ def folder(tmp_path):
 def reads(monkeypatch):
     """The paths decoded, one entry a time."""
     decoded = []
-    read_image = _files.read_image
+    read_frames = _paths.read_frames
 
-    def count(path, **options):
+    def count(path, *options):
         decoded.append(path)
-        return read_image(path, **options)
+        return read_frames(path, *options)
 
-    monkeypatch.setattr(_files, "read_image", count)
+    monkeypatch.setattr(_paths, "read_frames", count)
     return decoded
 
 

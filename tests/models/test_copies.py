@@ -148,6 +148,25 @@ def test_a_subclassed_network_is_trained_from_random_weights(data):
     assert classifier.predict_proba(data[0]).shape == (40, 3)
 
 
+def test_a_subclassed_network_is_copied_by_its_calls_and_left_as_it_was(data):
+    class Crossed(keras.Model):
+        """Its layers stand in another order than they are called in."""
+
+        def __init__(self):
+            super().__init__()
+            self.second = layers.Dense(3)
+            self.first = layers.Dense(3)
+            self.flatten = layers.Flatten()
+
+        def call(self, x):
+            return self.second(ops.relu(self.first(self.flatten(x[:, 0, :3]))))
+
+    model = Crossed()
+    expected = ops.convert_to_numpy(model(data[0]))
+    np.testing.assert_array_equal(copy_model(model).predict(data[0], verbose=0), expected)
+    assert not any(layer._inbound_nodes for layer in model.layers)
+
+
 def test_a_layer_that_does_not_say_how_it_is_made_is_named(data):
     model = ending(Opaque(object()))
     with pytest.raises(ValueError, match=r"Opaque 'opaque\w*' cannot be copied, .* give the class"):

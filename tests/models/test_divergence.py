@@ -50,6 +50,38 @@ def test_weights_that_the_last_step_loses_are_noticed(data):
         diverging(batch_size=60, epochs=1, learning_rate=1e39).fit(*data)
 
 
+def lose_a_weight(model):
+    """As the last step of an epoch may, whose loss was taken before."""
+    *others, last = model.get_weights()
+    model.set_weights([*others, last * np.nan])
+
+
+class BeforeTheSecondValidation(keras.callbacks.Callback):
+    def on_epoch_begin(self, epoch, logs=None):
+        self.epoch = epoch
+
+    def on_test_begin(self, logs=None):
+        if self.epoch == 1:
+            lose_a_weight(self.model)
+
+
+class AtTheEnd(keras.callbacks.Callback):
+    def on_epoch_end(self, epoch, logs=None):
+        lose_a_weight(self.model)
+
+
+def test_weights_of_the_best_epoch_are_what_counts_after_early_stopping(data):
+    params = {"learning_rate": 1e-3, "callbacks": [BeforeTheSecondValidation()]}
+    fitted = diverging(early_stopping=True, **params).fit(*data)
+    assert np.isnan(fitted.history_["val_loss"][1])
+    assert np.isfinite(fitted.predict_proba(data[0])).all()
+
+
+def test_a_weight_lost_at_the_very_end_is_noticed(data):
+    with pytest.raises(ValueError, match="'logits/bias' are not finite at its end"):
+        diverging(learning_rate=1e-3, epochs=1, callbacks=[AtTheEnd()]).fit(*data)
+
+
 def test_a_second_fit_that_diverges_does_not_leave_the_first_network(data):
     classifier = diverging(learning_rate=1e-3).fit(*data)
     with pytest.raises(ValueError, match="training diverged"):
@@ -79,21 +111,12 @@ def test_a_network_that_gives_nan_is_not_explained(data):
             explainer.fit(data[0]).explain(data[0][:2])
 
 
-class Store:
-    def __init__(self, array):
-        self.array = array
-        self.shape = array.shape
-
-    def __getitem__(self, rows):
-        return self.array[rows]
-
-
 @pytest.mark.parametrize("bad", [np.nan, -np.inf])
-def test_a_store_with_values_that_are_no_numbers_is_refused_as_an_array_is(bad, data):
+def test_a_store_with_values_that_are_no_numbers_is_refused_as_an_array_is(bad, as_store, data):
     X = data[0].copy()
-    good = diverging(learning_rate=1e-3, epochs=1).fit(Store(X), data[1])
+    good = diverging(learning_rate=1e-3, epochs=1).fit(as_store(X), data[1])
     X[7, 3, 3] = bad
     with pytest.raises(ValueError, match="X has NaN or infinity in image 7"):
-        diverging(learning_rate=1e-3).fit(Store(X), data[1])
+        diverging(learning_rate=1e-3).fit(as_store(X), data[1])
     with pytest.raises(ValueError, match="X has NaN or infinity in image 7"):
-        good.predict(Store(X))
+        good.predict(as_store(X))

@@ -26,7 +26,7 @@ FAMILIES = {
 
 def chosen_call(model):
     graph = flatten_graph(model)
-    name = last_layer(model, Layout(graph), model.name)
+    name = last_layer(model, graph, Layout(graph), model.name)
     return next(call for call in graph.calls if call.name == name)
 
 

@@ -6,7 +6,7 @@ from sklearn.model_selection import GridSearchCV
 
 from skkd import FiveBlockCNN, KDClassifier, NetworkClassifier
 from skkd.datasets import load_image_folder
-from skkd.images import _files
+from skkd.images import _paths
 
 TINY = FiveBlockCNN(filters=(4,))
 
@@ -88,13 +88,13 @@ def test_augmented_paths_give_the_views_of_the_augmented_array(fit, paths, pixel
 @pytest.mark.parametrize(("cache", "n_reads"), [(None, 3), ("memory", 1), ("folder", 1)])
 def test_a_cache_has_each_file_decoded_once(cache, n_reads, fit, paths, tmp_path, monkeypatch):
     decoded = []
-    read_image = _files.read_image
+    read_frames = _paths.read_frames
 
-    def count(path, **options):
+    def count(path, *options):
         decoded.append(path)
-        return read_image(path, **options)
+        return read_frames(path, *options)
 
-    monkeypatch.setattr(_files, "read_image", count)
+    monkeypatch.setattr(_paths, "read_frames", count)
     fit(paths, image_cache=tmp_path / "kept" if cache == "folder" else cache)
     times = [decoded.count(str(path)) for path in paths]
     assert min(times) >= n_reads
