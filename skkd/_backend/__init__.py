@@ -14,9 +14,13 @@ def _pick(name):
 
 
 gradient = _pick("gradient")
+may_share_traces = _pick("may_share_traces")
 on_one_device = _pick("on_one_device")
 put_back_weights = _pick("put_back_weights")
 traced = _pick("traced")
 without_advice = _pick("without_advice")
 
-__all__ = ["gradient", "on_one_device", "put_back_weights", "traced", "without_advice"]
+__all__ = [
+    *("gradient", "may_share_traces", "on_one_device", "put_back_weights", "traced"),
+    "without_advice",
+]

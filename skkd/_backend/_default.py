@@ -48,6 +48,11 @@ def gradient(function, inputs):
     raise NotImplementedError(f"gradients with the Keras backend {keras.backend.backend()!r}")
 
 
+def may_share_traces():
+    """Return whether anything is traced, and on one device, where it could serve again."""
+    return keras.distribution.distribution() is None
+
+
 def on_one_device(optimizer):
     """Spare an optimizer what training on several devices needs, where there is only one.
 

@@ -44,6 +44,11 @@ def _is_no_advice(record):
     return "triggered tf.function retracing" not in record.getMessage()
 
 
+def may_share_traces():
+    """Return whether no strategy places variables on several devices."""
+    return not tf.distribute.has_strategy()
+
+
 def on_one_device(optimizer):
     """Spare an optimizer the sum of gradients over devices where there is only one.
 

@@ -10,6 +10,11 @@ def traced(function, model):
     return _default.traced(torch.no_grad()(function), model)
 
 
+def may_share_traces():
+    """Return that nothing is traced."""
+    return False
+
+
 def gradient(function, inputs):
     """Differentiate with ``torch.autograd``."""
     import torch

@@ -83,6 +83,7 @@ def with_loss(lessons, loss):
         if part != "labels"
     }
     rest["weight"] = lessons.sample_weight[:, None]
+    rest["numbers"][:] = loss.numbers
     targets = {**lessons.targets, **rest}
     return replace(lessons, targets=targets, loss=loss, columns=loss.target_columns)
 

@@ -145,8 +145,9 @@ class DistillationLoss(keras.losses.Loss):
 
     Targets and predictions come side by side in one tensor each, so that plain ``Model.fit``
     serves: the target holds the class (one-hot; zeros for an image nobody labeled), the
-    teacher's logits, the image's weight and the teacher's features, if any; the prediction holds
-    the student's logits and its features.
+    teacher's logits, the image's weight, the numbers of the loss and the teacher's features, if
+    any; the prediction holds the student's logits and its features. The numbers travel with every
+    image, so that a training step that was traced for one alpha and temperature serves others.
 
     Parameters
     ----------
@@ -188,34 +189,58 @@ class DistillationLoss(keras.losses.Loss):
         self.hint_sizes = tuple(hint_sizes)
         self.hint_weight = hint_weight
         hints = {"hints": sum(self.hint_sizes)} if self.hint_sizes else {}
-        self.target_columns = Columns(labels=n_classes, logits=n_classes, weight=1, **hints)
+        self.target_columns = Columns(
+            labels=n_classes, logits=n_classes, weight=1, numbers=len(self.numbers), **hints
+        )
         self.prediction_columns = Columns(logits=n_classes, **hints)
+
+    @property
+    def numbers(self):
+        """What the target says in every image's row, a list of floats.
+
+        The weights of hard loss, soft loss and hints, and the temperature.
+        """
+        return [self.alpha, 1 - self.alpha, self.hint_weight, self.temperature]
+
+    @property
+    def structure(self):
+        """What two losses have in common that compute alike, but for their numbers."""
+        own = not isinstance(self.soft_loss, str)
+        return (
+            *(self.n_classes, self.soft_loss, self.hint_sizes, self.reduction, self.dtype),
+            # Either side may be left out, and a user's own loss is told the temperature.
+            *(self.alpha == 0, self.alpha == 1, own and self.temperature),
+        )
 
     def call(self, y_true, y_pred):
         """Return the loss of each image."""
         wanted = self.target_columns.split(y_true)
         given = self.prediction_columns.split(y_pred)
-        loss = self._label_loss(
-            wanted["labels"], wanted["logits"], given["logits"], wanted["weight"][:, 0]
-        )
+        loss = self._label_loss(wanted, given["logits"])
         if self.hint_sizes:
             pairs = Columns(**{f"pair{i}": size for i, size in enumerate(self.hint_sizes)})
             theirs, ours = (pairs.split(side["hints"]) for side in (wanted, given))
             for pair in pairs.widths:
                 squares = ops.square(theirs[pair] - ours[pair])
-                loss = loss + self.hint_weight * ops.mean(squares, axis=-1)
+                loss = loss + wanted["numbers"][:, 2] * ops.mean(squares, axis=-1)
         return loss
 
-    def _label_loss(self, one_hot, teacher_logits, student_logits, weight):
+    def _label_loss(self, wanted, student_logits):
+        one_hot, numbers = wanted["labels"], wanted["numbers"]
         # At either end the other side is left out altogether, so that alpha=1 is plain training
         # to the bit and alpha=0 never looks at the labels.
         if self.alpha == 1:
             return hard_loss(one_hot, student_logits)
-        function = SOFT_LOSSES.get(self.soft_loss, self.soft_loss)
-        soft = function(one_hot, teacher_logits, student_logits, self.temperature, weight)
+        if isinstance(self.soft_loss, str):
+            function, temperature = SOFT_LOSSES[self.soft_loss], ops.max(numbers[:, 3])
+        else:
+            function, temperature = self.soft_loss, self.temperature
+        soft = function(
+            one_hot, wanted["logits"], student_logits, temperature, wanted["weight"][:, 0]
+        )
         if self.alpha == 0:
             return soft
-        return self.alpha * hard_loss(one_hot, student_logits) + (1 - self.alpha) * soft
+        return numbers[:, 0] * hard_loss(one_hot, student_logits) + numbers[:, 1] * soft
 
     def get_config(self):
         """Return what ``from_config`` needs."""

@@ -15,7 +15,6 @@ from sklearn.utils.validation import validate_data
 
 from skkd._backend import on_one_device, without_advice
 from skkd._memory import kept_memory
-from skkd._scikeras import NetworkTrainer
 from skkd.images._blocks import in_memory
 from skkd.images._conversions import split_dataset
 from skkd.images._decoded import keep_decoded
@@ -34,7 +33,9 @@ from skkd.models._image_classifier import ImageClassifierMixin
 from skkd.models._labels import check_targets, check_validation_targets, hold_out
 from skkd.models._lessons import Accuracy, labeled, with_validation, with_views
 from skkd.models._sharing import SharesModels
+from skkd.models._trainer import NetworkTrainer
 from skkd.models._transfer import TransferNet
+from skkd.models._twins import lent_for_prediction
 from skkd.models._views import Views
 
 
@@ -455,7 +456,8 @@ class NetworkClassifier(SharesModels, ImageClassifierMixin, BaseEstimator):
     def _learn(self, lessons, epochs):
         """Train the network on lessons: a new one if they bring it, the one there is if not."""
         again = lessons.network is None
-        callbacks = self._training_callbacks()
+        self.callbacks_ = [own_callback(callback) for callback in self.callbacks or []]
+        early_stopping = self._make_early_stopping()
         digest = lessons.answer_questions(
             self.batch_size, digest=self.checkpoint is not None, verbose=self.verbose
         )
@@ -483,16 +485,17 @@ class NetworkClassifier(SharesModels, ImageClassifierMixin, BaseEstimator):
                 batches,
                 validation,
                 epochs=epochs,
-                callbacks=callbacks,
+                callbacks=self.callbacks_,
                 verbose=int(self.verbose),
-                checkpoint=self._make_checkpoint(lessons, digest, callbacks),
+                early_stopping=early_stopping,
+                checkpoint=self._make_checkpoint(lessons, digest, early_stopping),
             )
         self._attach_models()
         self.history_ = dict(self._trainer.history_)
         self.n_iter_ = self._trainer.current_epoch
         return self
 
-    def _make_checkpoint(self, lessons, digest, callbacks):
+    def _make_checkpoint(self, lessons, digest, early_stopping):
         if self.checkpoint is None:
             return None
         if not isinstance(self.random_state, Integral):
@@ -500,6 +503,9 @@ class NetworkClassifier(SharesModels, ImageClassifierMixin, BaseEstimator):
                 "checkpoint needs an int as random_state, or training could not go on as it "
                 f"began; got {self.random_state!r}"
             )
+        callbacks = (
+            self.callbacks_ if early_stopping is None else [*self.callbacks_, early_stopping]
+        )
         unimportant = {"callbacks", "verbose", "checkpoint", "image_cache"}
         params = {k: v for k, v in self.get_params(deep=False).items() if k not in unimportant}
         key = (
@@ -537,20 +543,17 @@ class NetworkClassifier(SharesModels, ImageClassifierMixin, BaseEstimator):
             return optimizer
         return copy_optimizer(self.optimizer)
 
-    def _training_callbacks(self):
-        self.callbacks_ = [own_callback(callback) for callback in self.callbacks or []]
-        callbacks = list(self.callbacks_)
-        if self.early_stopping:
-            callbacks.append(
-                keras.callbacks.EarlyStopping(
-                    patience=self.n_iter_no_change, restore_best_weights=True
-                )
-            )
-        return callbacks
+    def _make_early_stopping(self):
+        if not self.early_stopping:
+            return None
+        return keras.callbacks.EarlyStopping(
+            patience=self.n_iter_no_change, restore_best_weights=True
+        )
 
     def _logits(self, X):
         images = self._read(X, reset=False)
-        return predict(self._logits_model, images, self.batch_size).astype(np.float64)
+        with lent_for_prediction(self._logits_model) as model:
+            return predict(model, images, self.batch_size).astype(np.float64)
 
     def __sklearn_is_fitted__(self):
         """Return whether there is a network, which a fit that failed does not leave."""

@@ -13,7 +13,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.tree import DecisionTreeClassifier
 
 from skkd import FiveBlockCNN, Hints, KDClassifier, NetworkClassifier, Teacher
-from skkd._scikeras import NetworkTrainer
+from skkd.models._trainer import NetworkTrainer
 
 NETWORK = FiveBlockCNN(filters=(4,), dense=())
 

@@ -154,12 +154,20 @@ def test_extreme_and_equal_logits_give_finite_losses(name):
         assert np.isfinite(value(name, teacher, student)).all()
 
 
+def packed(loss, logits, *, labels=LABELS, weights=None, **hints):
+    """Return the target that a distillation loss takes."""
+    weights = np.ones(7) if weights is None else weights
+    numbers = np.tile(loss.numbers, (7, 1))
+    parts = {"labels": labels, "logits": logits, "weight": weights[:, None], "numbers": numbers}
+    return loss.target_columns.pack(**parts, **hints).astype("float32")
+
+
 def test_the_loss_weighs_hard_and_soft_by_alpha_and_images_by_their_weights(logits, weights):
     teacher, student = logits
     hard = -(LABELS * log_softmax(student.astype(float), axis=1)).sum(axis=1)
     each = 0.3 * hard + 0.7 * divergence(teacher, student, 3.0)
     loss = DistillationLoss(4, alpha=0.3, temperature=3.0)
-    target = np.concatenate([LABELS, teacher, weights[:, None]], axis=1)
+    target = packed(loss, teacher, weights=weights)
     got = loss(target, student, sample_weight=weights)
     np.testing.assert_allclose(got, np.average(each, weights=weights), rtol=1e-4)
 
@@ -167,9 +175,9 @@ def test_the_loss_weighs_hard_and_soft_by_alpha_and_images_by_their_weights(logi
 def test_hints_add_the_mean_squared_difference_of_each_pair_of_features(logits, rng):
     teacher, student = logits
     wanted, given = rng.normal(size=(2, 7, 5)).astype("float32")
-    target = np.concatenate([LABELS, teacher, np.ones((7, 1), "float32"), wanted], axis=1)
     prediction = np.concatenate([student, given], axis=1)
     loss = DistillationLoss(4, 0.5, 4.0, hint_sizes=(2, 3), hint_weight=0.7)
+    target = packed(loss, teacher, hints=wanted)
     plain = DistillationLoss(4, 0.5, 4.0).call(target, student)
     squares = np.square(wanted - given)
     expected = plain + 0.7 * (squares[:, :2].mean(axis=1) + squares[:, 2:].mean(axis=1))
@@ -178,14 +186,11 @@ def test_hints_add_the_mean_squared_difference_of_each_pair_of_features(logits, 
 
 def test_at_its_ends_alpha_leaves_the_other_side_out_even_where_it_is_nan(logits):
     teacher, student = logits
-    ones, nan = np.ones((7, 1), "float32"), np.full((7, 4), np.nan, "float32")
-    no_teacher = np.concatenate([LABELS, nan, ones], axis=1)
-    no_labels = np.concatenate([nan, teacher, ones], axis=1)
+    nan = np.full((7, 4), np.nan, "float32")
+    hard, soft = DistillationLoss(4, 1.0, 4.0), DistillationLoss(4, 0.0, 4.0)
+    np.testing.assert_array_equal(hard.call(packed(hard, nan), student), hard_loss(LABELS, student))
     np.testing.assert_array_equal(
-        DistillationLoss(4, 1.0, 4.0).call(no_teacher, student), hard_loss(LABELS, student)
-    )
-    np.testing.assert_array_equal(
-        DistillationLoss(4, 0.0, 4.0).call(no_labels, student), value("kl", teacher, student)
+        soft.call(packed(soft, teacher, labels=nan), student), value("kl", teacher, student)
     )
 
 
