@@ -9,6 +9,7 @@ import keras
 
 from skkd._backend import may_share_traces, on_one_device, put_back_weights
 from skkd._keras_objects import functions_in, own_objects
+from skkd._scikeras import seeded
 from skkd.models._copies import copy_optimizer
 from skkd.models._graph import ends
 
@@ -94,7 +95,9 @@ class _Twin:
     """
 
     def __init__(self, model):
-        self.model = keras.models.clone_model(_bare(model), clone_function=_clone_part)
+        # Its random weights are put aside; nobody else's random numbers must move for them.
+        with seeded(0):
+            self.model = keras.models.clone_model(_bare(model), clone_function=_clone_part)
         self.model.compile(
             optimizer=copy_optimizer(model.optimizer),
             loss=model.loss,
