@@ -6,6 +6,7 @@ import math
 import threading
 
 import keras
+import numpy as np
 
 from skkd._backend import may_share_traces, on_one_device, put_back_weights
 from skkd._keras_objects import functions_in, own_objects
@@ -54,6 +55,9 @@ def lent_for_training(model, callbacks=()):
     if not model.optimizer.built:
         model.optimizer.build(model.trainable_variables)
     with _POOL.lent(key, lambda: _Twin(model)) as twin:
+        if not twin.is_like(model):
+            yield model
+            return
         twin.take(model, training=True)
         try:
             yield twin.model
@@ -80,8 +84,11 @@ def lent_for_prediction(model):
     if twin is None:
         yield model
         return
-    twin.take(model)
-    yield twin.model
+    if twin.is_like(model):
+        twin.take(model)
+        yield twin.model
+    else:
+        yield model
     _POOL.put(twin)
 
 
@@ -111,6 +118,13 @@ class _Twin:
         constants = {id(v) for layer in self._rescalings for v in layer.variables}
         self._variables = [v for v in self.model.variables if id(v) not in constants]
         self.n_values = _n_values([*self.model.variables, *optimizer.variables])
+
+    def is_like(self, model):
+        """Return whether a model has the same weights at the same places.
+
+        One layer within two nested models is two in their copies.
+        """
+        return _weights_of(self._variables) == _weights_of(model.variables)
 
     def take(self, model, *, training=False):
         """Become like a model."""
@@ -233,8 +247,9 @@ def _architecture(model):
     config = bare.get_config()
     for layer in config["layers"]:
         if layer["class_name"] == "Rescaling":
-            constants = {name: _shape(layer["config"][name]) for name in ("scale", "offset")}
-            layer["config"] = {**layer["config"], **constants}
+            of_layer = layer["config"]
+            constants = {name: _shape(of_layer[name]) for name in ("scale", "offset")}
+            layer["config"] = {**of_layer, **constants}
     settings = (
         keras.config.floatx(),
         keras.config.epsilon(),
@@ -242,7 +257,8 @@ def _architecture(model):
         keras.config.dtype_policy().name,
     )
     try:
-        return json.dumps([settings, _without_names(config)], sort_keys=True)
+        weights = _weights_of(model.variables)
+        return json.dumps([settings, weights, _without_names(config)], sort_keys=True)
     # Some operations hold what no text can say.
     except TypeError:
         return None
@@ -271,8 +287,13 @@ def _n_values(variables):
     return sum(math.prod(variable.shape) for variable in variables)
 
 
+def _weights_of(variables):
+    return [(list(v.shape), str(v.dtype), bool(v.trainable)) for v in variables]
+
+
 def _shape(constant):
-    return [len(constant)] if isinstance(constant, list) else []
+    """Return the shape of a number or list; an array is written down as it is."""
+    return constant if isinstance(constant, dict) else list(np.shape(constant))
 
 
 def _without_names(config, numbers=None):

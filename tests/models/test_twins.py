@@ -105,6 +105,53 @@ def test_what_a_twin_learns_is_what_the_network_learns_itself(
     assert_same(taught, outcome(clone(distilled).fit(X, y), X))
 
 
+def sharing(input_shape, n_classes):
+    """One layer in two nested models."""
+    inputs, dense = keras.Input(input_shape), layers.Dense(4)
+    one = keras.Sequential([keras.Input((64,)), dense])
+    other = keras.Sequential([keras.Input((64,)), dense, layers.ReLU()])
+    flat = layers.Flatten()(inputs)
+    return keras.Model(inputs, layers.Dense(n_classes)(layers.Add()([one(flat), other(flat)])))
+
+
+def partly_frozen(input_shape, n_classes):
+    inputs = keras.Input(input_shape)
+    inner = keras.Sequential([keras.Input((64,)), layers.Dense(4), layers.BatchNormalization()])
+    for layer in inner.layers:
+        layer.trainable = False
+    inner.add(layers.Dense(3))
+    return keras.Model(inputs, layers.Dense(n_classes)(inner(layers.Flatten()(inputs))))
+
+
+def rescaling(scale):
+    def network(input_shape, n_classes):
+        inputs = keras.Input(input_shape)
+        x = layers.Flatten()(layers.Rescaling(scale)(inputs))
+        return keras.Model(inputs, layers.Dense(n_classes)(x))
+
+    return network
+
+
+@pytest.mark.parametrize(
+    "networks",
+    [
+        [sharing],
+        [partly_frozen],
+        [rescaling(0.5), rescaling(np.array([0.25])), rescaling([0.125]), rescaling(0.75)],
+    ],
+    ids=["sharing", "frozen", "rescaling"],
+)
+def test_networks_of_unusual_state_train_as_they_do_themselves(networks, data, monkeypatch):
+    def train():
+        classifier = NetworkClassifier(epochs=1, random_state=0)
+        return [outcome(classifier.set_params(network=n).fit(*data), data[0]) for n in networks]
+
+    taught = train()
+    monkeypatch.setattr(_twins, "_architecture", lambda model: None)
+    for one, other in zip(taught, train(), strict=True):
+        assert_same(one, other)
+
+
 @TRACES
 def test_a_twin_goes_on_with_training(data, teacher, monkeypatch):
     X, y = data
