@@ -17,10 +17,12 @@ gradient = _pick("gradient")
 may_share_traces = _pick("may_share_traces")
 on_one_device = _pick("on_one_device")
 put_back_weights = _pick("put_back_weights")
+random_state_kept = _pick("random_state_kept")
+set_random_state = _pick("set_random_state")
 traced = _pick("traced")
 without_advice = _pick("without_advice")
 
 __all__ = [
-    *("gradient", "may_share_traces", "on_one_device", "put_back_weights", "traced"),
-    "without_advice",
+    *("gradient", "may_share_traces", "on_one_device", "put_back_weights"),
+    *("random_state_kept", "set_random_state", "traced", "without_advice"),
 ]

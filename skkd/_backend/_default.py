@@ -73,6 +73,21 @@ def put_back_weights(model):
     """
 
 
+def random_state_kept():
+    """Return a context that leaves the backend's own random state, if any, as it was."""
+    return contextlib.nullcontext()
+
+
+def set_random_state(seed):
+    """Seed what random layers draw from beside the generators Keras gives them.
+
+    Parameters
+    ----------
+    seed : int
+        In [0, 2**31).
+    """
+
+
 def without_advice():
     """Return a context that keeps back advice about which whoever trains can do nothing."""
     return contextlib.nullcontext()

@@ -24,3 +24,17 @@ def gradient(function, inputs):
         scalar, results = function(inputs)
         gradients = torch.autograd.grad(scalar, inputs, allow_unused=True, materialize_grads=True)
     return list(gradients), results
+
+
+def random_state_kept():
+    """Put back the state of the generator of the process, on every device."""
+    import torch
+
+    return torch.random.fork_rng(devices=range(torch.cuda.device_count()))
+
+
+def set_random_state(seed):
+    """Seed the generator of the process, from which layers without a seed draw."""
+    import torch
+
+    torch.manual_seed(seed)

@@ -214,8 +214,8 @@ class DistillationLoss(keras.losses.Loss):
 
     def call(self, y_true, y_pred):
         """Return the loss of each image."""
-        wanted = self.target_columns.split(y_true)
-        given = self.prediction_columns.split(y_pred)
+        wanted = self.target_columns.split(ops.convert_to_tensor(y_true))
+        given = self.prediction_columns.split(ops.convert_to_tensor(y_pred))
         loss = self._label_loss(wanted, given["logits"])
         if self.hint_sizes:
             pairs = Columns(**{f"pair{i}": size for i, size in enumerate(self.hint_sizes)})

@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 
-from skkd._backend import put_back_weights
+from skkd._backend import put_back_weights, random_state_kept, set_random_state
 from skkd._keras_objects import picklable
 from skkd._scikeras import BaseWrapper
 from skkd._warnings import warn
@@ -33,6 +33,7 @@ class EpochSeeds(keras.callbacks.Callback):
         rng = np.random.default_rng([self.seed, epoch])
         for state in states:
             state.assign(rng.integers(2**31, size=state.shape))
+        set_random_state(int(rng.integers(2**31)))
 
 
 class StaysFinite(keras.callbacks.Callback):
@@ -165,7 +166,7 @@ class NetworkTrainer(BaseWrapper):
     def _fit_keras_model(self, *args, **options):
         model = self.model_
         try:
-            with lent_for_training(model, self._seen_by) as self.model_:
+            with random_state_kept(), lent_for_training(model, self._seen_by) as self.model_:
                 super()._fit_keras_model(*args, **options)
         finally:
             self.model_ = model

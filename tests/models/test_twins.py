@@ -317,6 +317,19 @@ def test_a_fit_that_fails_leaves_nothing_to_the_next(data, pool):
     assert_same(before, outcome(clone(good).fit(X, y), X))
 
 
+@pytest.mark.skipif(keras.backend.backend() != "torch", reason="torch draws dropout for itself")
+def test_a_seed_decides_dropout_and_a_fit_moves_no_generator(data):
+    import torch
+
+    classifier = NetworkClassifier(NETWORK, epochs=2, random_state=0)
+    before = outcome(classifier.fit(*data), data[0])
+    torch.manual_seed(5)
+    state = torch.get_rng_state()
+    again = clone(classifier).fit(*data)
+    np.testing.assert_array_equal(torch.get_rng_state(), state)
+    assert_same(before, outcome(again, data[0]))
+
+
 @TRACES
 def test_few_twins_are_kept(data, pool, monkeypatch):
     monkeypatch.setattr(_twins, "_MAX_TWINS", 2)
