@@ -1,23 +1,21 @@
 """Seconds and memory of explanations: ours, those of installed peers, and the paper's own way.
 
-64 images of 128 pixels on the five-block student. Every way is run once before it is timed; the
-ways take turns, and medians over the turns are given as multiples of plain ``predict``. Peers are
-timed where they can be imported: xplique and tf-keras-vis.
+256 images of 128 pixels on the five-block student. Peers are timed where they can be imported:
+xplique and tf-keras-vis.
 
-    python benchmarks/explain_speed.py [--repeats 7] [--memory]
+    python -m benchmarks.explain_speed [--repeats 7] [--memory]
 """
 
 import argparse
-import importlib.util
 import os
 import resource
 import subprocess
 import sys
-import time
 
 import keras
 import numpy as np
 
+from benchmarks._timing import importable, in_turn, row
 from skkd import FeatureMapExplainer, FiveBlockCNN, GradCAMExplainer
 from skkd.models._head import logits_model
 
@@ -37,32 +35,49 @@ def main():
     elif args.memory:
         print_memory()
     else:
-        print_speed(model, args.repeats)
+        print_speed(args.repeats)
 
 
-def print_speed(model, repeats):
-    images = np.random.default_rng(0).uniform(0, 255, (64, SIZE, SIZE, 3)).astype(np.float32)
+def rows(full=False, repeats=None):
+    """Return the lines of this benchmark."""
+    keras.utils.set_random_seed(0)
+    model = FiveBlockCNN().build((SIZE, SIZE, 3), n_classes=4)
+    n_images = 256 if full else 128
+    images = np.random.default_rng(0).uniform(0, 255, (n_images, SIZE, SIZE, 3)).astype(np.float32)
     maps, cams = FeatureMapExplainer(model).fit(), GradCAMExplainer(model).fit()
+    others = peers(model, images)
     ways = {
         "predict": lambda: model.predict(images, verbose=0),
         "feature maps": lambda: maps.transform(images),
         "Grad-CAM": lambda: cams.transform(images),
-        **peers(model, images),
+        **others,
     }
-    for way in ways.values():
-        way()
-    seconds = {name: [] for name in ways}
-    for _ in range(repeats):
-        for name, way in ways.items():
-            start = time.perf_counter()
-            way()
-            seconds[name].append(time.perf_counter() - start)
-    start = time.perf_counter()
-    as_in_the_paper(model, images)
-    seconds["feature maps as in the paper"] = [time.perf_counter() - start]
-    unit = np.median(seconds["predict"])
-    for name, taken in seconds.items():
-        print(f"{name:30} {np.median(taken):8.3f} s {np.median(taken) / unit:8.2f} x predict")
+    taken = in_turn(ways, repeats or (7 if full else 3))
+    few = images[:8]
+    slow = in_turn(
+        {"ours": lambda: maps.transform(few), "paper": lambda: as_in_the_paper(model, few)}, 1
+    )
+    of_images = f"{n_images} images of {SIZE} px"
+    return [
+        row(f"feature maps, {of_images}", taken["feature maps"], "predict", taken["predict"], 0.9),
+        row(f"Grad-CAM, {of_images}", taken["Grad-CAM"], "predict", taken["predict"], 1.3),
+        *(
+            row(f"Grad-CAM, {of_images}", taken["Grad-CAM"], name, taken[name], 0.5)
+            for name in others
+        ),
+        row(
+            f"feature maps, 8 images of {SIZE} px",
+            slow["ours"],
+            "the paper's way",
+            slow["paper"],
+            0.02,
+        ),
+    ]
+
+
+def print_speed(repeats):
+    for line in rows(full=True, repeats=repeats):
+        print(f"{line.what}: {line.seconds:.3f} s, {line.median:.3f} of {line.against}")
 
 
 def as_in_the_paper(model, images):
@@ -73,10 +88,10 @@ def as_in_the_paper(model, images):
     maps = np.empty((len(images), len(layers), SIZE, SIZE), np.float32)
     for column, layer in enumerate(layers):
         part = keras.Model(model.inputs[0], layer.output)
-        for row, image in enumerate(images):
+        for number, image in enumerate(images):
             average = part.predict(image[None], verbose=0)[0].mean(axis=-1)
             size = (SIZE, SIZE)
-            maps[row, column] = Image.fromarray(average).resize(size, Image.Resampling.BILINEAR)
+            maps[number, column] = Image.fromarray(average).resize(size, Image.Resampling.BILINEAR)
     return maps
 
 
@@ -98,13 +113,6 @@ def peers(model, images):
         score = CategoricalScore(classes.tolist())
         ways["Grad-CAM of tf-keras-vis"] = lambda: vis(score, images, penultimate_layer=-1)
     return ways
-
-
-def importable(name):
-    found = importlib.util.find_spec(name) is not None
-    if not found:
-        print(f"{name} is not installed")
-    return found
 
 
 class RandomImages:
@@ -130,7 +138,14 @@ def print_memory():
     for name in ("feature maps", "Grad-CAM"):
         beside = []
         for n_images in (500, 5000):
-            command = [sys.executable, __file__, "--peak", name, str(n_images)]
+            command = [
+                sys.executable,
+                "-m",
+                "benchmarks.explain_speed",
+                "--peak",
+                name,
+                str(n_images),
+            ]
             output = subprocess.run(
                 command, capture_output=True, check=True, text=True, env=os.environ
             )

@@ -1,12 +1,11 @@
 """CPU seconds of a search over 6 learning rates and 3 folds of 400 digits, beside other wrappers.
 
-python benchmarks/search_speed.py [--rounds 3]
+python -m benchmarks.search_speed [--rounds 3]
 """
 
 import argparse
 import contextlib
 import os
-import statistics
 import time
 
 import keras
@@ -15,7 +14,8 @@ from scikeras.wrappers import KerasClassifier
 from sklearn.datasets import load_digits
 from sklearn.model_selection import GridSearchCV
 
-from skkd import FiveBlockCNN, NetworkClassifier
+from benchmarks._timing import in_turn, row
+from skkd import FiveBlockCNN, KDClassifier, NetworkClassifier
 
 NETWORK = FiveBlockCNN(filters=(8, 16))
 RATES = [1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2]
@@ -57,26 +57,47 @@ def searches(X, y):
     }
 
 
-def main():
-    """Take the packages in turn and print the medians."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--rounds", type=int, default=3)
-    rounds = parser.parse_args().rounds
+def rows(full=False, repeats=None):
+    """Return the lines of this benchmark."""
     digits = load_digits()
-    runs = searches(digits.images[:400, ..., None], digits.target[:400])
-    seconds = {name: [] for name in runs}
-    for _ in range(rounds):
-        for name, run in runs.items():
-            start = time.process_time()
+    X, y = digits.images[:400, ..., None], digits.target[:400]
+    repeats = repeats or (3 if full else 1)
+    found = []
+    taken = in_turn(silenced(searches(X, y)), repeats, time.process_time)
+    for name in ("keras.wrappers", "SciKeras"):
+        what = "CPU time of a search, 6 learning rates, 3 folds of 400 digits"
+        found.append(row(what, taken["skkd"], name, taken[name], 0.5))
+
+    teacher = NetworkClassifier(NETWORK, epochs=1, random_state=1).fit(X, y).model_
+    grid = {"alpha": [0.3, 0.7], "temperature": [1.0, 4.0, 8.0]}
+    student = NetworkClassifier(NETWORK, epochs=EPOCHS, random_state=0)
+    ways = {
+        name: lambda asked=asked: GridSearchCV(KDClassifier(asked, student), grid, cv=3).fit(X, y)
+        for name, asked in {"with": teacher, "without": None}.items()
+    }
+    taken = in_turn(ways, repeats, time.process_time)
+    what = "CPU time of a search, 6 pairs of alpha and T, with a Keras teacher"
+    return [*found, row(what, taken["with"], "the same without", taken["without"], 1.08)]
+
+
+def silenced(ways):
+    """Return the ways without what they print."""
+
+    def silent(way):
+        def run():
             with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
-                run()
-            seconds[name].append(time.process_time() - start)
-    medians = {name: statistics.median(taken) for name, taken in seconds.items()}
-    for name, median in medians.items():
-        spread = f"{min(seconds[name]):.1f} to {max(seconds[name]):.1f}"
-        print(
-            f"{name:15} {median:6.1f} CPU s ({spread}), skkd takes {medians['skkd'] / median:.2f}"
-        )
+                way()
+
+        return run
+
+    return {name: silent(way) for name, way in ways.items()}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=3)
+    for line in rows(repeats=parser.parse_args().rounds):
+        print(f"{line.what}: {line.seconds:.1f} s, {line.median:.2f} of {line.against}")
 
 
 if __name__ == "__main__":

@@ -100,10 +100,10 @@ def check_weights(sample_weight, y_true):
     return weights
 
 
-def check_probabilities(y_proba, y_true):
+def check_probabilities(y_proba, y_true, precision):
     """Return the probabilities as a float array of one or two dimensions, one row a label.
 
-    What lies outside [0, 1] by no more than rounding is clipped.
+    What lies outside [0, 1] by no more than rounding in their precision is clipped.
     """
     given = np.asarray(y_proba)
     if given.dtype.kind == "V" and given.dtype.names is None:
@@ -117,8 +117,9 @@ def check_probabilities(y_proba, y_true):
             "y_proba must have as many rows as y_true has labels; "
             f"got {len(proba)} rows and {len(y_true)} labels"
         )
-    tolerance = Precision(y_proba).range
-    outside = (proba < -tolerance) | (proba > 1 + tolerance)
+    if proba.min() >= 0 and proba.max() <= 1:
+        return proba
+    outside = (proba < -precision.range) | (proba > 1 + precision.range)
     if outside.any():
         raise ValueError(
             f"y_proba must lie in [0, 1]; got {proba[outside][0]}: pass probabilities, not "

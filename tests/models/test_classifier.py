@@ -236,6 +236,15 @@ def test_mean_and_variance_are_the_weighted_ones_even_far_from_zero(rng):
     np.testing.assert_allclose(variance, repeated.var(axis=0), rtol=1e-9)
 
 
+@pytest.mark.parametrize("shape", [(60,), (60, 5, 3)])
+def test_the_variance_of_a_constant_that_rounds_is_one(shape):
+    images = np.broadcast_to([0.1, 700000.1, 0.0], (*shape, 3))
+    weights = np.linspace(0.1, 1, 60)
+    mean, variance = mean_and_variance(images, np.arange(60), weights, batch_size=7)
+    np.testing.assert_allclose(mean, [0.1, 700000.1, 0.0], rtol=1e-12)
+    np.testing.assert_array_equal(variance, 1.0)
+
+
 def test_batches_show_every_row_once_in_an_order_of_seed_and_epoch_alone():
     images = np.arange(10.0)[:, None]
     batches = Batches(images, batch_size=4, rows=np.arange(1, 10), seed=1)

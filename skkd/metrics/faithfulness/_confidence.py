@@ -70,9 +70,10 @@ class TrueClassConfidence:
             images = np.moveaxis(images, -1, 1)
         given = self._predict(images)
         try:
-            proba = check_probabilities(given, self.y[rows]).reshape(len(rows), -1)
+            precision = Precision(given)
+            proba = check_probabilities(given, self.y[rows], precision).reshape(len(rows), -1)
             if self._exclusive:
-                check_columns(proba, self._classes, Precision(given).sum)
+                check_columns(proba, self._classes, precision.sum)
         except ValueError as error:
             raise ValueError(f"predictions of {self._name}: {error}") from error
         return proba[np.arange(len(rows)), self._codes[rows]]

@@ -104,17 +104,18 @@ def net_benefit(
     """
     values = _check_thresholds(thresholds)
     y_true = check_labels(y_true)
-    proba = check_probabilities(y_proba, y_true)
+    precision = Precision(y_proba)
+    proba = check_probabilities(y_proba, y_true, precision)
     if proba.ndim != 1:
         raise ValueError(
             f"y_proba must be 1-D, the probability of pos_label; got shape {proba.shape}: pass "
             "one column, or use decision_curve for all classes"
         )
     pos_label = _check_pos_label(pos_label, pd.unique(y_true))
-    codes = (y_true == pos_label).astype(int)
+    codes = (y_true == pos_label).astype(np.int8)
     weights = check_weights(sample_weight, y_true)
     shares = _class_shares(codes, 2, _binary_prevalence(prevalence), weights)
-    reached = np.minimum(Precision(y_proba).least(values), Precision(thresholds).least(values))
+    reached = np.minimum(precision.least(values), Precision(thresholds).least(values))
     result = _model_net_benefit(codes, proba, values, reached, shares, 1, weights)
     result = result - _check_test_harm(test_harm)
     if standardized:
@@ -231,14 +232,15 @@ def decision_curve(
         thresholds = np.arange(1, 100) / 100
     test_harm = _check_test_harm(test_harm)
     given, thresholds = thresholds, np.unique(_check_thresholds(thresholds))
-    reached = np.minimum(Precision(y_proba).least(thresholds), Precision(given).least(thresholds))
+    precision = Precision(y_proba)
+    reached = np.minimum(precision.least(thresholds), Precision(given).least(thresholds))
     y_true = check_labels(y_true)
     weights = check_weights(sample_weight, y_true)
-    proba = check_probabilities(y_proba, y_true)
-    labels = np.unique(y_true) if labels is None else np.asarray(labels)
+    proba = check_probabilities(y_proba, y_true, precision)
+    labels = np.sort(pd.unique(y_true)) if labels is None else np.asarray(labels)
     codes = label_codes(y_true, labels)
     if proba.ndim == 2:
-        check_columns(proba, labels, Precision(y_proba).sum)
+        check_columns(proba, labels, precision.sum)
     elif len(labels) > 2:
         raise ValueError(
             f"y_proba must have one column a class for {len(labels)} classes "
@@ -249,7 +251,7 @@ def decision_curve(
         pos_label = _check_pos_label(pos_label, labels)
         if proba.ndim == 2:
             proba = proba[:, labels.tolist().index(pos_label)]
-        codes = (y_true == pos_label).astype(int)
+        codes = (y_true == pos_label).astype(np.int8)
         shares = _class_shares(codes, 2, _binary_prevalence(prevalence), weights)
         curves = [(pos_label, 1, proba)]
     else:

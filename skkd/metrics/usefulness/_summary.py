@@ -99,8 +99,9 @@ def _summarize(name, estimator, X, y):
     try:
         # Positions instead of labels: columns then need not be in sorted order.
         codes = label_codes(y, classes)
-        checked = check_probabilities(proba, y).reshape(len(y), -1)
-        check_columns(checked, classes, Precision(proba).sum)
+        precision = Precision(proba)
+        checked = check_probabilities(proba, y, precision).reshape(len(y), -1)
+        check_columns(checked, classes, precision.sum)
     except ValueError as error:
         raise ValueError(f"estimators[{name!r}]: {error}") from error
     if proba.dtype.itemsize < 4:

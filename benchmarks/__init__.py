@@ -1,0 +1,1 @@
+"""What skkd takes, beside its limits and its peers."""

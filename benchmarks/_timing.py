@@ -1,0 +1,51 @@
+"""Ratios of times, measured in turn."""
+
+import importlib.util
+import statistics
+import time
+from typing import NamedTuple
+
+
+class Row(NamedTuple):
+    """One line of the table: how many times as long, against what, and what was aimed at."""
+
+    what: str
+    against: str
+    ratios: list
+    target: float
+    seconds: float
+
+    @property
+    def median(self):
+        return statistics.median(self.ratios)
+
+    @property
+    def met(self):
+        return self.median <= self.target
+
+
+def in_turn(ways, repeats, clock=time.perf_counter):
+    """Run every way once, then all in turn, and return the seconds of each turn."""
+    for way in ways.values():
+        way()
+    seconds = {name: [] for name in ways}
+    for _ in range(repeats):
+        for name, way in ways.items():
+            start = clock()
+            way()
+            seconds[name].append(clock() - start)
+    return seconds
+
+
+def row(what, ours, against, theirs, target):
+    """Return the line of two lists of seconds that were taken in turn."""
+    ratios = [a / b for a, b in zip(ours, theirs, strict=True)]
+    return Row(what, against, ratios, target, statistics.median(ours))
+
+
+def importable(name):
+    """Return whether a peer is installed, and say so where it is not."""
+    found = importlib.util.find_spec(name) is not None
+    if not found:
+        print(f"{name} is not installed", flush=True)
+    return found
