@@ -10,7 +10,6 @@ has them.
 import argparse
 import csv
 import datetime
-import importlib
 import io
 import os
 import platform
@@ -20,16 +19,13 @@ from importlib.metadata import version
 from multiprocessing import get_context
 from pathlib import Path
 
+from benchmarks._timing import rows_of
+
 NAMES = (
     *("import_speed", "fit_speed", "search_speed", "distil_speed", "explain_speed"),
     *("shap_error", "metric_speed", "growth"),
 )
 PACKAGES = ("skkd", "keras", "tensorflow", "scikit-learn", "numpy", "scikeras", "shap")
-
-
-def rows_of(name, full):
-    """Return the lines of one benchmark."""
-    return importlib.import_module(f"benchmarks.{name}").rows(full)
 
 
 def machine():
@@ -76,10 +72,10 @@ def main():
     # Set before any of the processes imports TensorFlow.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     rows = []
-    with ProcessPoolExecutor(1, get_context("spawn"), max_tasks_per_child=1) as one:
+    with ProcessPoolExecutor(1, get_context("spawn"), max_tasks_per_child=1) as processes:
         for name in args.names or NAMES:
             print(f"{name} ...", file=sys.stderr, flush=True)
-            found = one.submit(rows_of, name, args.full).result()
+            found = processes.submit(rows_of, name, args.full).result()
             print(as_csv(found).partition("\n")[2], end="", flush=True)
             rows += found
     if args.out is not None:

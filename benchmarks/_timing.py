@@ -1,6 +1,6 @@
 """Ratios of times, measured in turn."""
 
-import importlib.util
+import importlib
 import statistics
 import time
 from typing import NamedTuple
@@ -43,9 +43,16 @@ def row(what, ours, against, theirs, target):
     return Row(what, against, ratios, target, statistics.median(ours))
 
 
+def rows_of(name, full):
+    """Return the lines of one benchmark."""
+    return importlib.import_module(f"benchmarks.{name}").rows(full)
+
+
 def importable(name):
-    """Return whether a peer is installed, and say so where it is not."""
-    found = importlib.util.find_spec(name) is not None
-    if not found:
-        print(f"{name} is not installed", flush=True)
-    return found
+    """Return whether a peer can be imported, and say where it cannot."""
+    try:
+        importlib.import_module(name)
+    except ImportError as error:
+        print(f"{name} is left out: {error}", flush=True)
+        return False
+    return True

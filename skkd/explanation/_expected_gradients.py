@@ -65,56 +65,60 @@ def make_integral(head, model, output):
     Returns
     -------
     integral : callable
-        ``(image, background, positions, weights, target) -> (values,)``: the weighted sum, of the
-        image's shape, over points between the image and as many background images.
+        ``(images, background, positions, weights, targets) -> (values,)``: the weighted sums, of
+        the images' shape, over points between each image and as many background images.
     """
 
-    def integral(image, background, positions, weights, target):
-        distance = image[None] - background
-        points = background + positions[:, None, None, None] * distance
-        targets = ops.zeros_like(positions, dtype="int32") + target
+    def integral(images, background, positions, weights, targets):
+        distances = images[:, None] - background
+        points = background + positions[:, None, None, None] * distances
+        points = ops.reshape(points, (-1, *images.shape[1:]))
+        targets = ops.repeat(targets, positions.shape[0])
 
         def score(points):
             return class_score(head, model(points[0], training=False), targets, output), ()
 
         (slopes,), _ = gradient(score, [points])
-        return (ops.sum(weights[:, None, None, None] * distance * slopes, axis=0),)
+        slopes = ops.reshape(slopes, distances.shape)
+        return (ops.sum(weights[:, None, None, None] * distances * slopes, axis=1),)
 
     return traced(integral, model)
 
 
-def expected_gradients(integral, image, background, rows, positions, target, batch_size):
-    """Attribute the score of one class to the pixels of one image.
+def expected_gradients(integral, images, background, rows, positions, targets, batch_size):
+    """Attribute the score of one class of each image to its pixels.
 
     Parameters
     ----------
     integral : callable
         From `make_integral`.
-    image : ndarray of shape (height, width, channels)
-        The image, float32.
+    images : ndarray of shape (n, height, width, channels)
+        The images, float32.
     background : ndarray of shape (n_background, height, width, channels)
-        The images it is compared with.
+        The images they are compared with.
     rows, positions : ndarray of shape (n_samples,)
         From `sample_points`.
-    target : int
-        Index of the class.
+    targets : ndarray of shape (n,), int32
+        Index of the class of each.
     batch_size : int
-        Points differentiated at a time; the last batch is filled up with points of no weight.
+        Points of each image that are differentiated at a time, at most; the last of them may be
+        points of no weight.
 
     Returns
     -------
-    values : ndarray of shape (height, width, channels)
+    values : ndarray of shape (n, height, width, channels)
         The mean over all points, float64.
     """
-    size = min(batch_size, len(rows))
-    missing = -len(rows) % size
+    n_calls = -(-len(rows) // batch_size)
+    size = -(-len(rows) // n_calls)
+    missing = n_calls * size - len(rows)
     weights = np.pad(np.full(len(rows), 1 / len(rows), np.float32), (0, missing))
     rows = np.pad(rows, (0, missing))
     positions = np.pad(positions, (0, missing)).astype(np.float32)
-    values = np.zeros(image.shape)
+    values = np.zeros(images.shape)
     for start in range(0, len(rows), size):
         part = slice(start, start + size)
-        values += integral(
-            image, background[rows[part]], positions[part], weights[part], np.int32(target)
-        )[0]
+        values += integral(images, background[rows[part]], positions[part], weights[part], targets)[
+            0
+        ]
     return values

@@ -192,12 +192,15 @@ class SHAPExplainer(BaseExplainer):
             chosen = targets[:, None]
         values = np.empty((len(images), *image_shape, chosen.shape[1]), np.float32)
         gap = np.take_along_axis(scores, chosen, axis=1) - base[chosen]
-        for number in self._progress(range(len(images)), "image"):
-            image = as_float(np.asarray(images[[number]]))[0]
-            for column, label in enumerate(chosen[number].tolist()):
-                one = attribute(image, label)
-                values[number, ..., column] = one
-                gap[number, column] -= one.sum(dtype=float)
+        n_together = self._images_together(chosen.shape[1])
+        for start in self._progress(range(0, len(images), n_together), "batch"):
+            # Filled up with the last image, as every new shape would be compiled anew.
+            numbers = np.minimum(np.arange(start, start + n_together), len(images) - 1)
+            found = attribute(as_float(np.asarray(images[numbers])), chosen[numbers])
+            for number, column in np.ndindex(chosen[start : start + n_together].shape):
+                one = next(found)
+                values[start + number, ..., column] = one
+                gap[start + number, column] -= one.sum(dtype=float)
         explanation = {
             "values": values,
             "targets": targets,
@@ -221,8 +224,14 @@ class SHAPExplainer(BaseExplainer):
         scores, _, _ = self._in_batches(background, targets, progress=False)
         return scores.mean(axis=0, dtype=float)
 
+    def _images_together(self, n_classes):
+        """Return how many images are explained at a time, for so many classes each."""
+        if self.method != "gradient":
+            return 1
+        return max(self.batch_size // (self.n_samples * n_classes), 1)
+
     def _attribution(self, image_shape):
-        """Return the function from an image and a class's index to values."""
+        """Return the function from images and their classes' indices to values, one by one."""
         make = {
             "gradient": self._make_gradient_attribution,
             "partition": self._make_partition_attribution,
@@ -237,10 +246,20 @@ class SHAPExplainer(BaseExplainer):
         integral = make_integral(self._head, network, self.output)
         points = sample_points(self.n_samples, len(self.background_), self.sampling, self._seed)
 
-        def attribute(image, target):
-            return expected_gradients(
-                integral, image, self.background_, *points, target, self.batch_size
-            )
+        def attribute(images, labels):
+            n_classes = labels.shape[1]
+            together = min(max(self.batch_size // self.n_samples, 1), labels.size)
+            for start in range(0, labels.size, together):
+                pairs = np.minimum(np.arange(start, start + together), labels.size - 1)
+                found = expected_gradients(
+                    integral,
+                    images[pairs // n_classes],
+                    self.background_,
+                    *points,
+                    labels.ravel()[pairs].astype(np.int32),
+                    max(self.batch_size // together, 1),
+                )
+                yield from found[: labels.size - start]
 
         return attribute
 
@@ -250,14 +269,16 @@ class SHAPExplainer(BaseExplainer):
         def predict(images):
             return function(images, np.zeros(len(images), np.int32))[0]
 
-        return PartitionValues(predict, self.background_, self.max_evals, self.batch_size)
+        return _one_by_one(
+            PartitionValues(predict, self.background_, self.max_evals, self.batch_size)
+        )
 
     def _make_deep_attribution(self, image_shape):
         graph = flatten_graph(self.network_, image_shape)
         outputs = graph.outputs[0]
         if self.output == "probability":
             outputs = keras.layers.Activation(self._head.activation)(outputs)
-        return DeepValues(graph, outputs, self.background_)
+        return _one_by_one(DeepValues(graph, outputs, self.background_))
 
     def _make_function(self, image_shape):
         """Return a function that gives the scores of every class in the place of maps."""
@@ -269,3 +290,12 @@ class SHAPExplainer(BaseExplainer):
             return class_scores(self._head, logits, self.output), logits
 
         return predict
+
+
+def _one_by_one(attribute):
+    def attribute_all(images, labels):
+        for image, row in zip(images, labels.tolist(), strict=True):
+            for label in row:
+                yield attribute(image, label)
+
+    return attribute_all

@@ -6,6 +6,8 @@ import pytest
 from keras import layers
 
 from skkd import GradCAMExplainer, SHAPExplainer
+from skkd.explanation import _shap
+from skkd.explanation._expected_gradients import expected_gradients
 from skkd.explanation._shap_package import nothing_left_behind
 
 needs_tensorflow = pytest.mark.skipif(
@@ -150,6 +152,31 @@ def test_batch_size_and_order_change_no_value(model, images, background, method)
     np.testing.assert_allclose(explain(7, images), one, atol=1e-5)
     np.testing.assert_allclose(explain(64, images), one, atol=1e-5)
     np.testing.assert_allclose(explain(7, images[::-1])[::-1], one, atol=1e-5)
+
+
+@pytest.mark.parametrize("classes, n_calls", [("target", 2), ("all", 5)])
+def test_images_and_classes_share_calls_where_a_batch_has_room(
+    model, rng, background, monkeypatch, classes, n_calls
+):
+    images = rng.normal(size=(5, 8, 8, 2)).astype("float32")
+    sizes = []
+
+    def counting(integral, images, background, *args):
+        def counted(images, background, *rest):
+            sizes.append((len(images), len(background)))
+            return integral(images, background, *rest)
+
+        return expected_gradients(counted, images, background, *args)
+
+    monkeypatch.setattr(_shap, "expected_gradients", counting)
+    params = {"background": background, "n_samples": 6, "classes": classes, "random_state": 0}
+    together = SHAPExplainer(model, batch_size=20, **params).fit().explain(images)
+    assert sizes == [(3, 6)] * n_calls
+    sizes.clear()
+    alone = SHAPExplainer(model, batch_size=4, **params).fit().explain(images)
+    assert set(sizes) == {(1, 3)}
+    np.testing.assert_allclose(together.values, alone.values, atol=1e-5)
+    np.testing.assert_allclose(together.additivity_gap, alone.additivity_gap, atol=1e-5)
 
 
 @pytest.mark.parametrize("method", METHODS)
