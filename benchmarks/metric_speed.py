@@ -69,7 +69,10 @@ def duplicates(n_images):
             for start in range(0, n_images, 256):
                 images[np.arange(start, min(start + 256, n_images))]
 
-        ways = {"ours": lambda: find_duplicates(paths, method="perceptual"), "decoding": decode}
+        ways = {
+            "ours": lambda: find_duplicates(paths, method="perceptual", verbose=False),
+            "decoding": decode,
+        }
         taken = in_turn(ways, 1 if n_images > 5_000 else 3)
     what = f"find_duplicates, perceptual, {n_images:,} files of 96 px"
     return row(what, taken["ours"], "decoding them alone", taken["decoding"], 2.0)

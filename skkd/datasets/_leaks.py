@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 from scipy.fft import dctn
+from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from scipy.stats import chi2_contingency
 from scipy.stats.contingency import association
@@ -20,6 +21,8 @@ from skkd.images._files import read_header, read_image
 from skkd.images._input import as_column, as_images, holds_paths
 
 _SIDE = 16
+# Parts of a hash with fewer bits than these tell few images apart.
+_LEAST_BITS = 16
 _BATCH = 256
 
 
@@ -259,9 +262,38 @@ def _group(prints, threshold):
     """Give images the same number where they belong to one group."""
     if prints.ndim == 1:
         return np.unique(prints, return_inverse=True)[1]
-    # The squared Euclidean distance of two rows of bits is the number that differ.
-    graph = radius_neighbors_graph(prints.astype(np.float32), np.sqrt(threshold + 0.5))
-    return connected_components(graph, directed=False)[1]
+    _, first, group = np.unique(
+        np.packbits(prints, axis=1), axis=0, return_index=True, return_inverse=True
+    )
+    graph = _near_graph(prints[first], threshold)
+    return connected_components(graph, directed=False)[1][group.ravel()]
+
+
+def _near_graph(bits, threshold):
+    """Return a sparse matrix with an entry for each two rows that differ in few enough bits.
+
+    Of more parts than bits that may differ, one at least is the same in both (Norouzi, Punjani and
+    Fleet, "Fast search in Hamming space with multi-index hashing", CVPR 2012).
+    """
+    n_parts = int(threshold) + 1
+    if n_parts > bits.shape[1] // _LEAST_BITS:
+        # The squared Euclidean distance of two rows of bits is the number that differ.
+        return radius_neighbors_graph(bits.astype(np.float32), np.sqrt(threshold + 0.5))
+    pairs = [np.empty((2, 0), int)]
+    for part in range(n_parts):
+        keys = np.packbits(bits[:, part::n_parts], axis=1)
+        _, numbers = np.unique(keys, axis=0, return_inverse=True)
+        order = np.argsort(numbers.ravel(), kind="stable")
+        numbers = numbers.ravel()[order]
+        for lag in range(1, len(order)):
+            alike = np.flatnonzero(numbers[lag:] == numbers[:-lag])
+            if not len(alike):
+                break
+            one, other = order[alike], order[alike + lag]
+            near = (bits[one] != bits[other]).sum(axis=1) <= threshold
+            pairs.append(np.stack([one, other])[:, near])
+    one, other = np.concatenate(pairs, axis=1)
+    return coo_array((np.ones(len(one)), (one, other)), shape=(len(bits), len(bits)))
 
 
 def _rows_by_group(groups):

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from scipy.sparse.csgraph import connected_components
 
 from skkd.datasets import (
     check_split,
@@ -14,6 +15,7 @@ from skkd.datasets import (
     make_brain_phantoms,
     make_fundus_phantoms,
 )
+from skkd.datasets._leaks import _group
 
 
 def as_lists(groups):
@@ -231,3 +233,18 @@ def test_bad_sides_are_named(heads):
         check_split((X, y), X)
     with pytest.raises(ValueError, match="train must have a label for each image; got 24 and 3"):
         check_split((X, y[:3]), (X, y))
+
+
+@pytest.mark.parametrize("threshold", [0, 3, 8.5, 14, 15, 100])
+def test_groups_of_hashes_are_those_of_all_pairs(rng, threshold):
+    bits = rng.random((40, 255)) < 0.5
+    flips = [int(threshold) + i % 2 for i in range(40)]
+    near = bits.copy()
+    for row, n_flips in enumerate(flips):
+        near[row, rng.choice(255, n_flips, replace=False)] ^= True
+    bits = np.concatenate([bits, near, near[:3]])
+    close = (bits[:, None] != bits).sum(axis=2) <= threshold
+    _, expected = connected_components(close, directed=False)
+    groups = _group(bits, threshold)
+    assert len(np.unique(groups)) == len(np.unique(expected)) < len(bits)
+    np.testing.assert_array_equal(groups[:, None] == groups, expected[:, None] == expected)

@@ -154,7 +154,7 @@ def test_batch_size_and_order_change_no_value(model, images, background, method)
     np.testing.assert_allclose(explain(7, images[::-1])[::-1], one, atol=1e-5)
 
 
-@pytest.mark.parametrize("classes, n_calls", [("target", 2), ("all", 5)])
+@pytest.mark.parametrize(("classes", "n_calls"), [("target", 2), ("all", 5)])
 def test_images_and_classes_share_calls_where_a_batch_has_room(
     model, rng, background, monkeypatch, classes, n_calls
 ):
