@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from tqdm.auto import tqdm
 
+from skkd._memory import kept_memory
 from skkd._warnings import warn
 from skkd.metrics._batches import row_batches
 from skkd.metrics.faithfulness._confidence import TrueClassConfidence
@@ -210,6 +211,7 @@ def fidelity_samples(
     return measured["explanation"]
 
 
+@kept_memory()
 def measure_fidelity(
     confidence,
     readers,

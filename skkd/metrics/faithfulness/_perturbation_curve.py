@@ -4,6 +4,7 @@ import numpy as np
 from scipy.integrate import trapezoid
 from sklearn.utils import Bunch
 
+from skkd._memory import kept_memory
 from skkd.metrics._batches import check_count, row_batches
 from skkd.metrics.faithfulness._confidence import TrueClassConfidence
 from skkd.metrics.faithfulness._maps import map_reader
@@ -160,6 +161,7 @@ def insertion_curve(
     )
 
 
+@kept_memory()
 def _curve(
     estimator,
     X,
