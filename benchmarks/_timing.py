@@ -1,7 +1,11 @@
 """Ratios of times, measured in turn."""
 
 import importlib
+import json
+import os
 import statistics
+import subprocess
+import sys
 import time
 from typing import NamedTuple
 
@@ -24,9 +28,9 @@ class Row(NamedTuple):
         return self.median <= self.target
 
 
-def in_turn(ways, repeats, clock=time.perf_counter):
-    """Run every way once, then all in turn, and return the seconds of each turn."""
-    for way in ways.values():
+def in_turn(ways, repeats, clock=time.perf_counter, warm=True):
+    """Run all ways in turn and return the seconds of each, after a first turn if warm."""
+    for way in ways.values() if warm else ():
         way()
     seconds = {name: [] for name in ways}
     for _ in range(repeats):
@@ -35,6 +39,14 @@ def in_turn(ways, repeats, clock=time.perf_counter):
             way()
             seconds[name].append(clock() - start)
     return seconds
+
+
+def in_new_process(module, *arguments, **environment):
+    """Run a benchmark's own job in a process of its own, and return what it prints last."""
+    command = [sys.executable, "-m", module, "--run", *map(str, arguments)]
+    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", **environment}
+    done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=True)
+    return json.loads(done.stdout.splitlines()[-1])
 
 
 def row(what, ours, against, theirs, target):

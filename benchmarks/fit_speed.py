@@ -6,29 +6,25 @@ Plain Keras runs as it is, and with memory kept by glibc's own environment varia
 """
 
 import argparse
-import os
-import subprocess
-import sys
 import time
 
-from benchmarks._timing import row
+from benchmarks._timing import in_new_process, row
 
 PAD = {"MALLOC_TOP_PAD_": str(64 * 1024 * 1024)}
 WAYS = {"skkd": {}, "plain Keras": {}, "plain Keras, memory kept": PAD}
 TARGETS = {"plain Keras": 0.75, "plain Keras, memory kept": 1.03}
 
 
-def rows(full=False, sizes=None, repeats=3):
+def rows(full=False, sizes=None, repeats=None):
     """Return the lines of this benchmark."""
+    repeats = repeats or (3 if full else 2)
     found = []
     for size in sizes or ((64, 96, 128) if full else (64,)):
         taken = {name: [] for name in WAYS}
         for _ in range(repeats):
             for name, environment in WAYS.items():
-                command = [sys.executable, "-m", "benchmarks.fit_speed", "--run", name, str(size)]
-                environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", **environment}
-                done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=True)
-                taken[name].append(float(done.stdout.split()[-1]))
+                seconds = in_new_process("benchmarks.fit_speed", name, size, **environment)
+                taken[name].append(seconds)
         for name, target in TARGETS.items():
             what = f"KDClassifier.fit, 640 images of {size} px, 4 epochs"
             found.append(row(what, taken["skkd"], f"fit of {name}", taken[name], target))

@@ -4,13 +4,11 @@ A line of this table is the seconds an image takes among many over those it take
 """
 
 import json
-import os
-import subprocess
 import sys
 import tempfile
 import time
 
-from benchmarks._timing import Row
+from benchmarks._timing import Row, in_new_process
 
 TASKS = ("fit from paths", "teacher pass", "feature maps", "fidelity")
 SIZE = 32
@@ -21,31 +19,22 @@ def rows(full=False):
     few, many = (1_000, 20_000) if full else (500, 4_000)
     found = []
     with tempfile.TemporaryDirectory() as folder:
-        subprocess.run(
-            [sys.executable, "-m", "benchmarks.growth", "files", folder, str(many)],
-            check=True,
-            capture_output=True,
-        )
+        in_new_process("benchmarks.growth", "files", folder, many)
         for task in TASKS:
             ratios = []
             for _ in range(3 if full else 2):
-                seconds, peaks = zip(*(measured(task, folder, n) for n in (few, many)), strict=True)
+                seconds, peaks = zip(
+                    *(in_new_process("benchmarks.growth", task, folder, n) for n in (few, many)),
+                    strict=True,
+                )
                 ratios.append(seconds[1] / many / (seconds[0] / few))
             what = f"{task}, an image of {many:,}; {peaks[1] - peaks[0]:.0f} MB more at the peak"
             found.append(Row(what, f"an image of {few:,}", ratios, 1.1, seconds[1]))
     return found
 
 
-def measured(task, folder, n_images):
-    """Return the seconds and the peak memory in MB of a task in a process of its own."""
-    command = [sys.executable, "-m", "benchmarks.growth", task, folder, str(n_images)]
-    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
-    done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=True)
-    return json.loads(done.stdout.splitlines()[-1])
-
-
 def run(task, folder, n_images):
-    """Run a task once before it is timed, on few images, and then on all."""
+    """Run a task on few images, then timed on all, and print the seconds and the peak in MB."""
     import resource
     from pathlib import Path
 
@@ -92,8 +81,8 @@ def make_files(folder, n_images):
 
 
 if __name__ == "__main__":
-    job, folder, number = sys.argv[1:]
+    _, job, folder, number = sys.argv[1:]
     if job == "files":
-        make_files(folder, int(number))
+        print(json.dumps(make_files(folder, int(number))))
     else:
         run(job, folder, int(number))

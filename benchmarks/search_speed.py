@@ -14,12 +14,13 @@ from scikeras.wrappers import KerasClassifier
 from sklearn.datasets import load_digits
 from sklearn.model_selection import GridSearchCV
 
-from benchmarks._timing import in_turn, row
+from benchmarks._timing import in_new_process, row
 from skkd import FiveBlockCNN, KDClassifier, NetworkClassifier
 
 NETWORK = FiveBlockCNN(filters=(8, 16))
 RATES = [1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2]
 EPOCHS = 5
+PEERS = ("keras.wrappers", "SciKeras")
 
 
 def compiled(X=None, y=None, learning_rate=1e-3, loss="categorical_crossentropy"):
@@ -57,46 +58,49 @@ def searches(X, y):
     }
 
 
-def rows(full=False, repeats=None):
-    """Return the lines of this benchmark."""
-    digits = load_digits()
-    X, y = digits.images[:400, ..., None], digits.target[:400]
-    repeats = repeats or (3 if full else 1)
-    found = []
-    taken = in_turn(silenced(searches(X, y)), repeats, time.process_time)
-    for name in ("keras.wrappers", "SciKeras"):
-        what = "CPU time of a search, 6 learning rates, 3 folds of 400 digits"
-        found.append(row(what, taken["skkd"], name, taken[name], 0.5))
-
+def with_teacher(X, y):
+    """Return a function that searches with a teacher, and one without."""
     teacher = NetworkClassifier(NETWORK, epochs=1, random_state=1).fit(X, y).model_
     grid = {"alpha": [0.3, 0.7], "temperature": [1.0, 4.0, 8.0]}
     student = NetworkClassifier(NETWORK, epochs=EPOCHS, random_state=0)
-    ways = {
+    return {
         name: lambda asked=asked: GridSearchCV(KDClassifier(asked, student), grid, cv=3).fit(X, y)
-        for name, asked in {"with": teacher, "without": None}.items()
+        for name, asked in {"a teacher": teacher, "no teacher": None}.items()
     }
-    taken = in_turn(ways, repeats, time.process_time)
+
+
+def rows(full=False, repeats=None):
+    """Return the lines of this benchmark."""
+    taken = {name: [] for name in ("skkd", *PEERS, "a teacher", "no teacher")}
+    for _ in range(repeats or (3 if full else 1)):
+        for name, seconds in taken.items():
+            seconds.append(in_new_process("benchmarks.search_speed", name))
+    what = "CPU time of a search, 6 learning rates, 3 folds of 400 digits"
+    found = [row(what, taken["skkd"], name, taken[name], 0.5) for name in PEERS]
     what = "CPU time of a search, 6 pairs of alpha and T, with a Keras teacher"
-    return [*found, row(what, taken["with"], "the same without", taken["without"], 1.08)]
+    return [*found, row(what, taken["a teacher"], "the same without", taken["no teacher"], 1.08)]
 
 
-def silenced(ways):
-    """Return the ways without what they print."""
-
-    def silent(way):
-        def run():
-            with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
-                way()
-
-        return run
-
-    return {name: silent(way) for name, way in ways.items()}
+def run(name):
+    """Search once and return the CPU seconds."""
+    digits = load_digits()
+    X, y = digits.images[:400, ..., None], digits.target[:400]
+    search = (with_teacher if "teacher" in name else searches)(X, y)[name]
+    start = time.process_time()
+    with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
+        search()
+    return time.process_time() - start
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=3)
-    for line in rows(repeats=parser.parse_args().rounds):
+    parser.add_argument("--run", help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.run:
+        print(run(args.run))
+        return
+    for line in rows(repeats=args.rounds):
         print(f"{line.what}: {line.seconds:.1f} s, {line.median:.2f} of {line.against}")
 
 
