@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from skkd import FeatureMapExplainer, count_flops, explain_timing
+from skkd import FeatureMapExplainer, count_flops, explain_timing, fidelity_score
 from skkd._warnings import warn
 
 
@@ -36,6 +36,15 @@ def test_a_warning_names_the_users_file_and_line_however_deep_inside_it_is_raise
     line = inspect.currentframe().f_lineno + 2
     with pytest.warns(UserWarning, match="its type Sort is unknown") as caught:
         explain_timing([explainer], X, n_repeats=1)
+    assert place(caught) == (__file__, line)
+
+
+def test_a_warning_from_inside_a_decorated_function_names_the_users_line(model):
+    X = np.zeros((1, 4, 4, 1))
+    explainer = FeatureMapExplainer(model).fit()
+    line = inspect.currentframe().f_lineno + 2
+    with pytest.warns(UserWarning, match="1 of 1 maps are empty") as caught:
+        fidelity_score(model, X, [0], explainer)
     assert place(caught) == (__file__, line)
 
 
