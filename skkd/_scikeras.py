@@ -1,6 +1,7 @@
 """SciKeras, which changes Keras for the whole process where it is imported."""
 
 import contextlib
+import threading
 
 import keras
 
@@ -34,6 +35,17 @@ if hasattr(random_state, "config"):
     # environment variable that makes them so. Asked before, TensorFlow remembers what it was, and
     # SciKeras leaves it as it was.
     random_state.config.is_op_determinism_enabled()
-seeded = random_state.tensorflow_random_state
 
-__all__ = ["BaseWrapper", "seeded"]
+# What SciKeras seeds, for the whole process, it puts back afterwards: two threads that do so at the
+# same time have each other's random numbers, and leave them behind.
+alone = threading.RLock()
+
+
+@contextlib.contextmanager
+def seeded(seed):
+    """Seed every library's random numbers and put them back, one thread at a time."""
+    with alone, random_state.tensorflow_random_state(seed):
+        yield
+
+
+__all__ = ["BaseWrapper", "alone", "seeded"]

@@ -5,7 +5,7 @@ import numpy as np
 
 from skkd._backend import put_back_weights, random_state_kept, set_random_state
 from skkd._keras_objects import picklable
-from skkd._scikeras import BaseWrapper
+from skkd._scikeras import BaseWrapper, alone
 from skkd._warnings import warn
 from skkd.models._twins import lent_for_training
 
@@ -163,10 +163,14 @@ class NetworkTrainer(BaseWrapper):
         metrics = [type(metric).from_config(metric.get_config()) for metric in self.metrics]
         model.compile(optimizer=model.optimizer, loss=loss, metrics=metrics)
 
+    def _build_keras_model(self):
+        with alone:
+            return super()._build_keras_model()
+
     def _fit_keras_model(self, *args, **options):
         model = self.model_
         try:
-            with random_state_kept(), lent_for_training(model, self._seen_by) as self.model_:
+            with alone, random_state_kept(), lent_for_training(model, self._seen_by) as self.model_:
                 super()._fit_keras_model(*args, **options)
         finally:
             self.model_ = model

@@ -1,3 +1,5 @@
+import os
+
 import keras
 import numpy as np
 import pytest
@@ -286,25 +288,23 @@ def test_fitted_networks_stay_as_they_are_when_others_are_trained(data):
     assert_same(outcome(first, X)[:-2], outcome(second, X)[:-2])
 
 
-def begun_alike(input_shape, n_classes):
-    """Random weights that do not depend on what other threads draw."""
-    inputs = keras.Input(input_shape)
-    initializer = keras.initializers.GlorotUniform(seed=1)
-    x = layers.Dense(4, "relu", kernel_initializer=initializer)(layers.Flatten()(inputs))
-    return keras.Model(inputs, layers.Dense(n_classes, kernel_initializer=initializer)(x))
-
-
-def test_threads_have_twins_of_their_own(data, teacher):
+def test_threads_fit_as_if_alone_and_leave_no_random_numbers_behind(data, teacher):
     X, y = data
+    _, keys, *position = np.random.get_state()
+    environment = dict(os.environ)
 
     def fit(seed):
-        student = NetworkClassifier(begun_alike, epochs=3, random_state=seed)
+        student = NetworkClassifier(NETWORK, epochs=3, random_state=seed)
         return outcome(KDClassifier(teacher, student, alpha=0.1 + seed / 10).fit(X, y), X)
 
     alone = [fit(seed) for seed in range(3)]
     together = Parallel(3, backend="threading")(delayed(fit)(seed) for seed in range(3))
     for one, other in zip(alone, together, strict=True):
         assert_same(one, other)
+    _, keys_after, *position_after = np.random.get_state()
+    np.testing.assert_array_equal(keys_after, keys)
+    assert position_after == position
+    assert dict(os.environ) == environment
 
 
 def test_a_fit_that_fails_leaves_nothing_to_the_next(data, pool):
