@@ -268,12 +268,11 @@ def _group(prints, threshold):
     _, first, group = np.unique(
         np.packbits(prints, axis=1), axis=0, return_index=True, return_inverse=True
     )
-    graph = _near_graph(prints[first], threshold)
-    return connected_components(graph, directed=False)[1][group.ravel()]
+    return _group_near(prints[first], threshold)[group.ravel()]
 
 
-def _near_graph(bits, threshold):
-    """Return a sparse matrix with an entry for each two rows that differ in few enough bits.
+def _group_near(bits, threshold):
+    """Give rows one number where steps of few enough bits lead from one to the other.
 
     Of more parts than bits that may differ, one at least is the same in both (Norouzi, Punjani and
     Fleet, "Fast search in Hamming space with multi-index hashing", CVPR 2012).
@@ -281,8 +280,9 @@ def _near_graph(bits, threshold):
     n_parts = int(threshold) + 1
     if n_parts > bits.shape[1] // _LEAST_BITS:
         # The squared Euclidean distance of two rows of bits is the number that differ.
-        return radius_neighbors_graph(bits.astype(np.float32), np.sqrt(threshold + 0.5))
-    pairs = [np.empty((2, 0), int)]
+        graph = radius_neighbors_graph(bits.astype(np.float32), np.sqrt(threshold + 0.5))
+        return connected_components(graph, directed=False)[1]
+    groups = np.arange(len(bits))
     for part in range(n_parts):
         keys = np.packbits(bits[:, part::n_parts], axis=1)
         _, numbers = np.unique(keys, axis=0, return_inverse=True)
@@ -293,10 +293,15 @@ def _near_graph(bits, threshold):
             if not len(alike):
                 break
             one, other = order[alike], order[alike + lag]
+            # Those in one group already are not compared: there may be as many as pairs.
+            apart = groups[one] != groups[other]
+            one, other = one[apart], other[apart]
             near = (bits[one] != bits[other]).sum(axis=1) <= threshold
-            pairs.append(np.stack([one, other])[:, near])
-    one, other = np.concatenate(pairs, axis=1)
-    return coo_array((np.ones(len(one)), (one, other)), shape=(len(bits), len(bits)))
+            if near.any():
+                links = groups[one[near]], groups[other[near]]
+                graph = coo_array((np.ones(near.sum()), links), shape=(len(bits), len(bits)))
+                groups = connected_components(graph, directed=False)[1][groups]
+    return groups
 
 
 def _rows_by_group(groups):

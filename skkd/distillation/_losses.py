@@ -204,12 +204,16 @@ class DistillationLoss(keras.losses.Loss):
 
     @property
     def structure(self):
-        """What two losses have in common that compute alike, but for their numbers."""
-        own = not isinstance(self.soft_loss, str)
+        """What two losses have in common that compute alike, but for their numbers.
+
+        None for a function of a user, as nobody can see what it reads.
+        """
+        if not isinstance(self.soft_loss, str):
+            return None
         return (
             *(self.n_classes, self.soft_loss, self.hint_sizes, self.reduction, self.dtype),
-            # Either side may be left out, and a user's own loss is told the temperature.
-            *(self.alpha == 0, self.alpha == 1, own and self.temperature),
+            # Either side may be left out.
+            *(self.alpha == 0, self.alpha == 1),
         )
 
     def call(self, y_true, y_pred):

@@ -72,14 +72,14 @@ def make_integral(head, model, output):
     def integral(images, background, positions, weights, targets):
         distances = images[:, None] - background
         points = background + positions[:, None, None, None] * distances
-        points = ops.reshape(points, (-1, *images.shape[1:]))
-        targets = ops.repeat(targets, positions.shape[0])
+        points = ops.reshape(points, (-1, *ops.shape(images)[1:]))
+        targets = ops.reshape(targets[:, None] + ops.zeros_like(positions, dtype="int32"), (-1,))
 
         def score(points):
             return class_score(head, model(points[0], training=False), targets, output), ()
 
         (slopes,), _ = gradient(score, [points])
-        slopes = ops.reshape(slopes, distances.shape)
+        slopes = ops.reshape(slopes, ops.shape(distances))
         return (ops.sum(weights[:, None, None, None] * distances * slopes, axis=1),)
 
     return traced(integral, model)

@@ -192,7 +192,7 @@ class SHAPExplainer(BaseExplainer):
             chosen = targets[:, None]
         values = np.empty((len(images), *image_shape, chosen.shape[1]), np.float32)
         gap = np.take_along_axis(scores, chosen, axis=1) - base[chosen]
-        n_together = self._images_together(chosen.shape[1])
+        n_together = min(self._images_together(chosen.shape[1]), len(images))
         for start in self._progress(range(0, len(images), n_together), "batch"):
             # Filled up with the last image, as every new shape would be compiled anew.
             numbers = np.minimum(np.arange(start, start + n_together), len(images) - 1)

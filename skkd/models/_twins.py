@@ -4,12 +4,13 @@ import contextlib
 import json
 import math
 import threading
+import weakref
 
 import keras
 import numpy as np
 
 from skkd._backend import may_share_traces, on_one_device, put_back_weights
-from skkd._keras_objects import functions_in, own_objects
+from skkd._keras_objects import functions_in, is_function, is_of, own_objects
 from skkd._scikeras import seeded
 from skkd.models._copies import copy_optimizer
 from skkd.models._graph import ends
@@ -19,6 +20,10 @@ _MAX_TWINS = 8
 _MAX_VALUES = 64 * 2**20
 # Training a larger one takes far longer than tracing it, and a twin of it much memory.
 _MAX_WEIGHTS = 16 * 2**20
+
+# After so many predictions a model has its own traced: each in a twin costs a copy of the weights.
+_FEW_PREDICTIONS = 8
+_LENT = weakref.WeakKeyDictionary()
 
 # Callbacks that keep nothing of the model they see but what is told to them.
 _SEES_NO_WEIGHTS = (
@@ -61,13 +66,24 @@ def lent_for_training(model, callbacks=()):
         twin.take(model, training=True)
         try:
             yield twin.model
-        finally:
-            put_back_weights(twin.model)
-            twin.give(model)
-            model.history, twin.model.history = getattr(twin.model, "history", None), None
-            for callback in [*callbacks, model.history]:
-                if callback is not None:
-                    callback.set_model(model)
+        except Exception:
+            # A step that fails may take the weights with it, and it is its error that counts.
+            with contextlib.suppress(Exception):
+                _give_back(twin, model, callbacks)
+            raise
+        except BaseException:
+            _give_back(twin, model, callbacks)
+            raise
+        _give_back(twin, model, callbacks)
+
+
+def _give_back(twin, model, callbacks):
+    put_back_weights(twin.model)
+    twin.give(model)
+    model.history, twin.model.history = getattr(twin.model, "history", None), None
+    for callback in [*callbacks, model.history]:
+        if callback is not None:
+            callback.set_model(model)
 
 
 @contextlib.contextmanager
@@ -79,12 +95,15 @@ def lent_for_prediction(model):
     model : keras.Model
         From images to logits.
     """
-    architecture = _architecture(model) if _POOL.twins else None
+    lent_before = _LENT.get(model, 0)
+    few = _POOL.twins and lent_before < _FEW_PREDICTIONS
+    architecture = _architecture(model) if few else None
     twin = _POOL.take(lambda key: key[0] == architecture) if architecture else None
     if twin is None:
         yield model
         return
     if twin.is_like(model):
+        _LENT[model] = lent_before + 1
         twin.take(model)
         yield twin.model
     else:
@@ -133,7 +152,7 @@ class _Twin:
             for name in ("scale", "offset"):
                 # As the layer itself would have it.
                 value = theirs.backend.cast(getattr(theirs, name), theirs.compute_dtype)
-                getattr(ours, name).assign(value)
+                getattr(ours, name).assign(keras.ops.copy(value))
 
     def give(self, model):
         """Make a model like what this one has been trained to."""
@@ -216,6 +235,8 @@ def _training_key(model, callbacks):
         return None
     loss = model.loss
     structure = loss.structure if hasattr(loss, "structure") else str(loss.get_config())
+    if structure is None:
+        return None
     metrics = str([(type(metric), metric.get_config()) for metric in _metrics(model)])
     return architecture, _settings(optimizer), type(loss), structure, metrics
 
@@ -239,17 +260,13 @@ def _architecture(model):
     if not may_share_traces() or _n_values(model.weights) > _MAX_WEIGHTS:
         return None
     bare = _bare(model)
-    if own_objects(bare) or functions_in(bare):
+    if own_objects(bare) or functions_in(bare) or _is_called_with_functions(bare):
+        return None
+    if not all(_is_of_keras(rule) for variable in model.variables for rule in _rules(variable)):
         return None
     if any(hasattr(layer, "finalize_state") for layer in bare._flatten_layers()):
         # What these have adapted to is frozen into what is traced.
         return None
-    config = bare.get_config()
-    for layer in config["layers"]:
-        if layer["class_name"] == "Rescaling":
-            of_layer = layer["config"]
-            constants = {name: _shape(of_layer[name]) for name in ("scale", "offset")}
-            layer["config"] = {**of_layer, **constants}
     settings = (
         keras.config.floatx(),
         keras.config.epsilon(),
@@ -257,11 +274,29 @@ def _architecture(model):
         keras.config.dtype_policy().name,
     )
     try:
+        config = bare.get_config()
+        for layer in config["layers"]:
+            if layer["class_name"] == "Rescaling":
+                of_layer = layer["config"]
+                constants = {name: _shape(of_layer[name]) for name in ("scale", "offset")}
+                layer["config"] = {**of_layer, **constants}
         weights = _weights_of(model.variables)
         return json.dumps([settings, weights, _without_names(config)], sort_keys=True)
-    # Some operations hold what no text can say.
-    except TypeError:
+    # Some operations hold what no configuration or text can say.
+    except (NotImplementedError, TypeError, ValueError):
         return None
+
+
+def _is_called_with_functions(model):
+    """Return whether an operation of a model, or of one within, was called with a function."""
+    graphs = [getattr(layer, "_functional", layer) for layer in model._flatten_layers()]
+    depths = [nodes for graph in graphs for nodes in getattr(graph, "_nodes_by_depth", {}).values()]
+    calls = [node.arguments for nodes in depths for node in nodes]
+    return any(
+        is_function(value)
+        for call in calls
+        for value in keras.tree.flatten([call.args, call.kwargs])
+    )
 
 
 def _bare(model):
@@ -288,7 +323,22 @@ def _n_values(variables):
 
 
 def _weights_of(variables):
-    return [(list(v.shape), str(v.dtype), bool(v.trainable)) for v in variables]
+    return [
+        (
+            *(list(variable.shape), str(variable.dtype), bool(variable.trainable)),
+            # Set by a layer as its configuration says, or by whoever has the variable.
+            *(f"{type(rule)}{rule and rule.get_config()}" for rule in _rules(variable)),
+        )
+        for variable in variables
+    ]
+
+
+def _rules(variable):
+    return variable.regularizer, variable.constraint
+
+
+def _is_of_keras(rule):
+    return rule is None or (hasattr(rule, "get_config") and is_of(type(rule), "keras"))
 
 
 def _shape(constant):

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from skkd._backend import random_state_kept, set_random_state
 from skkd.models._copies import copy_layer
 
 
@@ -38,12 +39,15 @@ class Views:
         """
         images = np.asarray(images, dtype=np.float32)
         if not self.layer.built:
-            self.layer(images[:1], training=True)
+            with random_state_kept():
+                self.layer(images[:1], training=True)
         rng = np.random.default_rng([self.seed, *key])
         for variable in self.layer.variables:
             if variable.path.endswith("seed_generator_state"):
                 variable.assign(rng.integers(2**31, size=variable.shape))
-        views = np.asarray(self.layer(images, training=True))
+        with random_state_kept():
+            set_random_state(int(rng.integers(2**31)))
+            views = np.asarray(self.layer(images, training=True))
         if views.shape != images.shape:
             raise ValueError(
                 f"augmentation turns images of shape {images.shape[1:]} into {views.shape[1:]}; "

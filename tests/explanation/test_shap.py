@@ -179,6 +179,16 @@ def test_images_and_classes_share_calls_where_a_batch_has_room(
     np.testing.assert_allclose(together.additivity_gap, alone.additivity_gap, atol=1e-5)
 
 
+def test_parameters_may_change_between_explanations(model, images, background):
+    explainer = SHAPExplainer(model, background=background, n_samples=12, random_state=0).fit()
+    alone = explainer.explain(images).values
+    for batch_size in (5, 64, 1):
+        again = explainer.set_params(batch_size=batch_size).explain(images).values
+        np.testing.assert_allclose(again, alone, atol=1e-5)
+    of_all = explainer.set_params(classes="all", batch_size=30).explain(images)
+    assert of_all.values.shape == (3, 8, 8, 2, 3)
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_numpys_global_random_state_is_left_alone(model, images, background, method):
     # With no seed of its own an explainer draws from this state, as scikit-learn's estimators do.

@@ -192,7 +192,6 @@ def test_a_search_traces_one_training_step_and_no_prediction(digits, teacher, tr
     [
         {"alpha": 1.0},
         {"soft_loss": "dkd"},
-        {"soft_loss": kl},
         {"student__optimizer": "nadam"},
         {"student__network": FiveBlockCNN(filters=(4,), dense=(6,), dropout=0.1)},
         {"hints": {"block1_conv": "block1_conv"}},
@@ -225,7 +224,93 @@ def test_a_loss_of_a_users_own_is_told_a_plain_temperature(data, teacher, pool):
     for temperature in (2.0, 5.0, 2.0):
         distilled.set_params(temperature=temperature).fit(*data)
     assert {type(one) for one in seen} == {float}
-    assert len(pool.twins) == 2
+    # Nobody can see what else the function reads, so it is traced anew for each fit.
+    assert pool.twins == []
+
+
+def network_of(*operations):
+    def build(input_shape, n_classes):
+        inputs = keras.Input(input_shape)
+        x = layers.Flatten()(inputs)
+        for operation in operations:
+            x = operation(x)
+        return keras.Model(inputs, layers.Dense(n_classes)(x))
+
+    return build
+
+
+def dense_with(name, rule):
+    def call(x):
+        layer = layers.Dense(4)
+        result = layer(x)
+        setattr(layer.kernel, name, rule)
+        return result
+
+    return call
+
+
+class Light(keras.regularizers.Regularizer):
+    def __call__(self, kernel):
+        return keras.ops.sum(kernel) * 0.0
+
+    def get_config(self):
+        return {}
+
+
+UNSEEN = {
+    "a function of a user in an operation": lambda x: keras.ops.map(lambda row: row * 2.0, x),
+    "a number without a configuration": lambda x: keras.ops.leaky_relu(x, np.float32(0.1)),
+    "an array without a configuration": lambda x: keras.ops.pad(x, np.array([[0, 0], [1, 1]])),
+    "a rule of a user on weights": dense_with("regularizer", Light()),
+}
+
+
+@TRACES
+@pytest.mark.parametrize("operation", UNSEEN.values(), ids=list(UNSEEN))
+def test_networks_that_no_text_describes_are_trained_themselves(data, pool, operation):
+    NetworkClassifier(network_of(operation), epochs=1, random_state=0).fit(*data).predict(data[0])
+    assert pool.twins == []
+
+
+@TRACES
+@pytest.mark.parametrize(
+    ("name", "rule"),
+    [("regularizer", keras.regularizers.L2(10.0)), ("constraint", keras.constraints.NonNeg())],
+)
+def test_rules_set_on_weights_are_kept(data, pool, monkeypatch, name, rule):
+    X, y = data
+
+    def fit(*operations):
+        classifier = NetworkClassifier(network_of(*operations), epochs=2, random_state=0)
+        return outcome(classifier.fit(X, y), X)
+
+    fit(layers.Dense(4))
+    ruled = fit(dense_with(name, rule))
+    monkeypatch.setattr(_twins, "_architecture", lambda model: None)
+    assert_same(ruled, fit(dense_with(name, rule)))
+
+
+@TRACES
+def test_constants_that_are_tensors_stay_the_users(data, pool):
+    scale = keras.ops.convert_to_tensor(np.array([0.1], "float32"))
+    network = network_of(lambda x: layers.Rescaling(scale, offset=scale)(x))
+    NetworkClassifier(network, epochs=1, random_state=0).fit(*data)
+    np.testing.assert_array_equal(scale, np.array([0.1], "float32"))
+
+
+@TRACES
+def test_after_some_predictions_a_model_has_its_own_traced(data, pool, monkeypatch):
+    monkeypatch.setattr(_twins, "_FEW_PREDICTIONS", 2)
+    classifier = NetworkClassifier(NETWORK, epochs=1, random_state=0).fit(*data)
+    answers, taken = [], []
+    take = _twins._Twin.take
+    monkeypatch.setattr(
+        _twins._Twin, "take", lambda self, *args, **kw: taken.append(1) or take(self, *args, **kw)
+    )
+    answers = [classifier.predict_proba(data[0]) for _ in range(4)]
+    assert len(taken) == 2
+    for other in answers[1:]:
+        np.testing.assert_array_equal(other, answers[0])
 
 
 class Doubled(layers.Layer):
@@ -321,7 +406,9 @@ def test_a_fit_that_fails_leaves_nothing_to_the_next(data, pool):
 def test_a_seed_decides_dropout_and_a_fit_moves_no_generator(data):
     import torch
 
-    classifier = NetworkClassifier(NETWORK, epochs=2, random_state=0)
+    classifier = NetworkClassifier(
+        NETWORK, epochs=2, augmentation=layers.Dropout(0.3), n_views=2, random_state=0
+    )
     before = outcome(classifier.fit(*data), data[0])
     torch.manual_seed(5)
     state = torch.get_rng_state()
