@@ -13,6 +13,7 @@ def _pick(name):
     return getattr(_own, name, getattr(_default, name))
 
 
+draws_in_threads = _pick("draws_in_threads")
 gradient = _pick("gradient")
 may_share_traces = _pick("may_share_traces")
 on_one_device = _pick("on_one_device")
@@ -23,6 +24,6 @@ traced = _pick("traced")
 without_advice = _pick("without_advice")
 
 __all__ = [
-    *("gradient", "may_share_traces", "on_one_device", "put_back_weights"),
+    *("draws_in_threads", "gradient", "may_share_traces", "on_one_device", "put_back_weights"),
     *("random_state_kept", "set_random_state", "traced", "without_advice"),
 ]

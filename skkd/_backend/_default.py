@@ -4,6 +4,9 @@ import contextlib
 
 import keras
 
+# Whether random layers may draw in one thread while a network trains in another.
+draws_in_threads = True
+
 
 def traced(function, model):
     """Compile a function of tensors that calls a model, where the backend can, for arrays.

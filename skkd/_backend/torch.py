@@ -1,5 +1,8 @@
 """PyTorch, which is imported when asked for: it need not be installed."""
 
+import contextlib
+import threading
+
 from skkd._backend import _default
 
 
@@ -26,11 +29,19 @@ def gradient(function, inputs):
     return list(gradients), results
 
 
+# Layers without a seed, and every reader of batches, draw from the generator of the process, which
+# serves one thread at a time if what it draws is to be repeated.
+_GENERATOR = threading.RLock()
+draws_in_threads = False
+
+
+@contextlib.contextmanager
 def random_state_kept():
-    """Put back the state of the generator of the process, on every device."""
+    """Have the generator of the process, on every device, alone, and put back its state."""
     import torch
 
-    return torch.random.fork_rng(devices=range(torch.cuda.device_count()))
+    with _GENERATOR, torch.random.fork_rng(devices=range(torch.cuda.device_count())):
+        yield
 
 
 def set_random_state(seed):

@@ -7,7 +7,12 @@ import threading
 import keras
 import numpy as np
 
-from skkd._backend import put_back_weights, without_advice
+from skkd._backend import (
+    draws_in_threads,
+    put_back_weights,
+    random_state_kept,
+    without_advice,
+)
 from skkd._memory import kept_memory
 
 
@@ -80,7 +85,8 @@ class Batches(keras.utils.PyDataset):
         self._drawing = threading.Lock()
         self.error = None
         self.start(epoch=0)
-        if getattr(images, "decodes", False) and len(self) > 1:
+        alone = augment is not None and not draws_in_threads
+        if getattr(images, "decodes", False) and len(self) > 1 and not alone:
             # Keras then reads batches ahead of the network, in order. Each is decoded by many
             # threads already; a second batch keeps them busy while the last images of one finish.
             self.workers = 2
@@ -160,7 +166,7 @@ def naming_files(*batches):
 def predict(model, images, batch_size):
     """Return a model's outputs for images, which are read ``batch_size`` at a time."""
     batches = Batches(images, batch_size=batch_size)
-    with kept_memory(), naming_files(batches), without_advice():
+    with kept_memory(), random_state_kept(), naming_files(batches), without_advice():
         try:
             if len(batches) == 1:
                 return np.asarray(model.predict_on_batch(batches[0][0]))
