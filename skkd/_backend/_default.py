@@ -4,9 +4,6 @@ import contextlib
 
 import keras
 
-# Whether random layers may draw in one thread while a network trains in another.
-draws_in_threads = True
-
 
 def traced(function, model):
     """Compile a function of tensors that calls a model, where the backend can, for arrays.
@@ -29,6 +26,11 @@ def traced(function, model):
         return tuple(keras.ops.convert_to_numpy(result) for result in results)
 
     return compiled
+
+
+def draws_in_threads():
+    """Return whether random layers may draw in one thread while a network trains in another."""
+    return True
 
 
 def gradient(function, inputs):

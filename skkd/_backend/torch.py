@@ -32,7 +32,11 @@ def gradient(function, inputs):
 # Layers without a seed, and every reader of batches, draw from the generator of the process, which
 # serves one thread at a time if what it draws is to be repeated.
 _GENERATOR = threading.RLock()
-draws_in_threads = False
+
+
+def draws_in_threads():
+    """Return that the generator of the process is for one thread."""
+    return False
 
 
 @contextlib.contextmanager

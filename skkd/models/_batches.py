@@ -85,7 +85,7 @@ class Batches(keras.utils.PyDataset):
         self._drawing = threading.Lock()
         self.error = None
         self.start(epoch=0)
-        alone = augment is not None and not draws_in_threads
+        alone = augment is not None and not draws_in_threads()
         if getattr(images, "decodes", False) and len(self) > 1 and not alone:
             # Keras then reads batches ahead of the network, in order. Each is decoded by many
             # threads already; a second batch keeps them busy while the last images of one finish.
