@@ -28,9 +28,9 @@ class Row(NamedTuple):
         return self.median <= self.target
 
 
-def in_turn(ways, repeats, clock=time.perf_counter, warm=True):
-    """Run all ways in turn and return the seconds of each, after a first turn if warm."""
-    for way in ways.values() if warm else ():
+def in_turn(ways, repeats, clock=time.perf_counter):
+    """Run every way once, then all in turn, and return the seconds of each turn."""
+    for way in ways.values():
         way()
     seconds = {name: [] for name in ways}
     for _ in range(repeats):
