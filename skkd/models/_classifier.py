@@ -185,6 +185,9 @@ class NetworkClassifier(SavesMixin, SharesModels, ImageClassifierMixin, BaseEsti
         "verbose": [Interval(Integral, 0, 2, closed="both"), "boolean"],
     }
 
+    # Why a network that was read from a file cannot be trained on.
+    _cannot_go_on = None
+
     # What a network that exists already cannot follow any more when it is trained on.
     _lasting_parameters = (
         *("network", "optimizer", "image_size", "color_mode", "window"),
@@ -455,7 +458,7 @@ class NetworkClassifier(SavesMixin, SharesModels, ImageClassifierMixin, BaseEsti
 
     def _check_lasting_parameters(self, again):
         """Write down what describes the network; where it goes on, that must be as it was."""
-        if again and getattr(self, "_cannot_go_on", None) is not None:
+        if again and self._cannot_go_on is not None:
             raise ValueError(
                 f"{type(self).__name__} was loaded from a file that lacks what training would need "
                 f"to go on: {self._cannot_go_on}. Begin anew with fit and warm_start=False"
@@ -625,10 +628,12 @@ class NetworkClassifier(SavesMixin, SharesModels, ImageClassifierMixin, BaseEsti
             metrics=[Accuracy(len(self.classes_))],
             random_state=state["seed"],
         )
-        self._trainer.go_on_from(
+        found = self._trainer.go_on_from(
             {name: list(values) for name, values in self.history_.items()},
             None if lost else training["optimizer_state"],
         )
+        if not (lost or found):
+            self._cannot_go_on = "the optimizer's state of weights, which have the same names"
         self._learning_rate = None if lost else training["learning_rate"]
         self._attach_models()
         self.n_iter_ = self._trainer.current_epoch

@@ -140,11 +140,13 @@ class NetworkTrainer(BaseWrapper):
         self._release()
 
     def optimizer_state(self):
-        """Return the values of the optimizer's variables by their paths."""
-        return {
-            variable.path: keras.ops.convert_to_numpy(variable)
-            for variable in self.model_.optimizer.variables
-        }
+        """Return the values of the optimizer's variables by their paths, None if some share one.
+
+        In a network that was read, variables may be in another order.
+        """
+        variables = self.model_.optimizer.variables
+        state = {variable.path: keras.ops.convert_to_numpy(variable) for variable in variables}
+        return state if len(state) == len(variables) else None
 
     def go_on_from(self, history, optimizer_state):
         """Take up training that another trainer of the same network was at.
@@ -154,17 +156,24 @@ class NetworkTrainer(BaseWrapper):
         history : dict of str to list of float
             What it wrote down of each epoch.
         optimizer_state : dict of str to ndarray or None
-            What its `optimizer_state` gave. None leaves the optimizer at its beginning.
+            What its `optimizer_state` gave.
+
+        Returns
+        -------
+        found : bool
+            Whether the state is that of the optimizer, which otherwise stays at its beginning.
         """
         self.initialize(None)
         self._ensure_compiled_model()
-        if optimizer_state is not None:
-            optimizer = self.model_.optimizer
-            optimizer.build(self.model_.trainable_variables)
-            for variable in optimizer.variables:
-                variable.assign(optimizer_state[variable.path])
+        optimizer = self.model_.optimizer
+        optimizer.build(self.model_.trainable_variables)
+        paths = [variable.path for variable in optimizer.variables]
+        found = optimizer_state is not None and sorted(paths) == sorted(optimizer_state)
+        for variable in optimizer.variables if found else ():
+            variable.assign(optimizer_state[variable.path])
         self.history_ = history
         self._release()
+        return found
 
     def follow(self, loss, learning_rate=None):
         """Go on with another loss or learning rate, and the optimizer as it is.

@@ -17,7 +17,7 @@ from sklearn.base import BaseEstimator
 from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 
-from skkd._keras_objects import functions_in, own_objects
+from skkd._keras_objects import functions_in, is_of, own_objects
 
 # Larger arrays are members of their own.
 _IN_JSON = 64
@@ -111,13 +111,16 @@ class Writer:
             return self._encode_array(value)
         if isinstance(value, pd.DataFrame) and value.empty:
             return {"$columns": [[self.encode(c), str(t)] for c, t in value.dtypes.items()]}
+        if isinstance(value, np.random.RandomState):
+            return {"$random_state": self.encode(value.get_state(legacy=False))}
         if isinstance(value, np.dtype):
             return {"$dtype": value.str}
         if isinstance(value, joblib.Memory):
             return value.location
         if isinstance(value, PathLike):
             return {"$path": fspath(value)}
-        if isinstance(value, keras.Model):
+        # Augmentation may be a Sequential without weights, which is no network to keep.
+        if isinstance(value, keras.Model) and value.built:
             return {"$model": self._add_model(value)}
         if isinstance(value, BaseEstimator):
             return self._encode_contents(value)
@@ -283,6 +286,11 @@ class Reader:
         array[:] = self.decode(encoded["$array"])
         return array.reshape(encoded["shape"])
 
+    def _decode_random_state(self, encoded):
+        random_state = np.random.RandomState()
+        random_state.set_state(self.decode(encoded["$random_state"]))
+        return random_state
+
     def _decode_dtype(self, encoded):
         return np.dtype(encoded["$dtype"])
 
@@ -384,10 +392,21 @@ def foreign_objects(config):
         return set()
     found = foreign_objects(list(config.values()))
     module = config.get("module")
-    if isinstance(module, str) and module.partition(".")[0] not in ("keras", "builtins"):
-        name = config.get("registered_name") or config["class_name"]
-        found.add(config["config"] if name == "function" else name)
+    if config.get("class_name") == "function" and module == "builtins":
+        if not _is_function_of_keras(config):
+            found.add(config["config"])
+    elif isinstance(module, str) and module.partition(".")[0] != "keras":
+        found.add(config.get("registered_name") or config["class_name"])
     return found
+
+
+def _is_function_of_keras(config):
+    """Return whether Keras knows a function by its bare name, in whichever of its modules."""
+    try:
+        function = keras.saving.deserialize_keras_object(config)
+    except TypeError:
+        return False
+    return is_of(function, "keras")
 
 
 def _public(name):

@@ -135,6 +135,43 @@ def test_what_is_loaded_trains_on_to_the_same_weights(params, data, reread):
     np.testing.assert_array_equal(again.predict_proba(X), loaded.predict_proba(X))
 
 
+def cube(x):
+    return x**3
+
+
+def cubing_network(input_shape, n_classes):
+    inputs = keras.Input(input_shape)
+    x = keras.layers.Conv2D(3, 3, activation=cube)(inputs)
+    return keras.Model(inputs, keras.layers.Dense(n_classes)(keras.layers.Flatten()(x)))
+
+
+def test_a_function_of_ones_own_is_read_where_it_is_given_and_trains_on(data, tmp_path):
+    X, y = data
+    path = tmp_path / "student.skkd"
+    classifier = make_classifier(cubing_network, random_state=np.random.RandomState(3)).fit(X, y)
+    with pytest.warns(UserWarning, match="function cubing_network"):
+        classifier.save(path)
+    with pytest.raises(ValueError, match=r"custom_objects=\{'cube': cube\}"):
+        load(path)
+    loaded = load(path, custom_objects={"cube": cube}).set_params(network=cubing_network)
+    loaded.partial_fit(X, y)
+    classifier.partial_fit(X, y)
+    np.testing.assert_array_equal(loaded.predict_proba(X), classifier.predict_proba(X))
+
+
+def test_weights_that_share_a_name_are_kept_but_not_trained_on(data, reread):
+    X, y = data
+    inner = keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Conv2D(4, 3, name="same")])
+    inputs = keras.Input((8, 8, 1))
+    x = inner(keras.layers.Conv2D(3, 3, padding="same", name="same")(inputs))
+    network = keras.Model(inputs, keras.layers.Dense(3)(keras.layers.Flatten()(x)))
+    classifier = make_classifier(network).fit(X, y)
+    loaded = reread(classifier)
+    np.testing.assert_array_equal(loaded.predict_proba(X), classifier.predict_proba(X))
+    with pytest.raises(ValueError, match="the same names"):
+        loaded.partial_fit(X, y)
+
+
 def test_a_table_keeps_the_names_of_its_columns(data, reread):
     X = pd.DataFrame(np.random.default_rng(0).normal(size=(24, 3)), columns=["a", "b", "ć"])
     classifier = make_classifier(MLP(hidden=(4,))).fit(X, data[1])
