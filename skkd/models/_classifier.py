@@ -19,7 +19,7 @@ from skkd._memory import kept_memory
 from skkd.images._blocks import in_memory
 from skkd.images._conversions import split_dataset
 from skkd.images._decoded import keep_decoded
-from skkd.images._digest import content_digest
+from skkd.images._digest import files_digest
 from skkd.images._input import as_images
 from skkd.images._paths import ImagePaths
 from skkd.images._shapes import check_image_shape
@@ -333,7 +333,6 @@ class NetworkClassifier(SavesMixin, SharesModels, ImageClassifierMixin, BaseEsti
             known=self.classes_ if again else None,
             owner=type(self).__name__,
         )
-        self.data_digest_ = joblib.hash((self.data_digest_, labels, sample_weight))
         if self.n_views is not None:
             # Their views will be held in memory too, in which they are read without decoding.
             images = in_memory(images)
@@ -376,7 +375,9 @@ class NetworkClassifier(SavesMixin, SharesModels, ImageClassifierMixin, BaseEsti
         from_files = isinstance(images, ImagePaths)
         if from_files and not reset:
             self._check_files(images, name)
-        files = images
+        if keep and name == "X":
+            # Of other images it is taken where they are read anyway.
+            self.data_digest_ = files_digest(images) if from_files else None
         if keep and self.image_cache is not None:
             images = keep_decoded(images, self.image_cache, verbose=self.verbose)
         if not reset and (len(self._input_shape) > 1 or len(images.shape) > 2):
@@ -386,9 +387,6 @@ class NetworkClassifier(SavesMixin, SharesModels, ImageClassifierMixin, BaseEsti
             images = validate_data(self, images, reset=reset, allow_nd=True)
         elif reset:
             self.n_features_in_ = images.shape[1]
-        if keep and name == "X":
-            source = files if from_files else images
-            self.data_digest_ = content_digest(source, self.batch_size)
         if reset:
             self._check_depth(images, from_files)
             self._files_dtype = images.dtype if from_files or images.dtype.kind == "u" else None
@@ -482,7 +480,12 @@ class NetworkClassifier(SavesMixin, SharesModels, ImageClassifierMixin, BaseEsti
         self.callbacks_ = [own_callback(callback) for callback in self.callbacks or []]
         early_stopping = self._make_early_stopping()
         digest = lessons.answer_questions(
-            self.batch_size, digest=self.checkpoint is not None, verbose=self.verbose
+            self.batch_size,
+            digest=self.checkpoint is not None or self.data_digest_ is None,
+            verbose=self.verbose,
+        )
+        self.data_digest_ = joblib.hash(
+            (self.data_digest_ or digest, lessons.labels, lessons.sample_weight)
         )
         batches, validation = lessons.batches(self.batch_size)
         scope = self.distribution.scope() if self.distribution else contextlib.nullcontext()
