@@ -3,11 +3,15 @@
 import os
 import random
 import signal
+import subprocess
+import sys
 import threading
 
 import keras
 import numpy as np
 import pytest
+from sklearn.model_selection import GridSearchCV
+from sklearn.svm import SVC
 
 from skkd import (
     MLP,
@@ -310,3 +314,52 @@ def test_a_function_that_teaches_is_asked_about_fewer_images_where_memory_is_sho
     student = KDClassifier(Teacher(), NetworkClassifier(NETWORK, epochs=1, batch_size=20))
     with pytest.warns(UserWarning, match="20 images at a time .* and 5 do not"):
         student.fit(*data)
+
+
+@pytest.mark.slow
+def test_a_search_that_is_killed_loses_the_epoch_it_was_in(data, tmp_path):
+    code = """
+import os, signal, sys
+import joblib, numpy as np
+from sklearn.base import clone
+from sklearn.datasets import load_digits
+from sklearn.model_selection import ParameterGrid, cross_val_score
+from sklearn.svm import SVC
+from skkd import MLP, KDClassifier, NetworkClassifier
+from skkd.models._trainer import EpochSeeds
+scores, checkpoints, log, last, output = sys.argv[1:]
+on_epoch_begin = EpochSeeds.on_epoch_begin
+def begin(self, epoch, logs=None):
+    with open(log, "a") as file:
+        file.write(".")
+    if os.path.getsize(log) == int(last):
+        os.kill(os.getpid(), signal.SIGKILL)
+    on_epoch_begin(self, epoch, logs)
+EpochSeeds.on_epoch_begin = begin
+digits = load_digits()
+X, y = digits.images[:30, ..., None].astype("float32"), digits.target[:30] % 2
+student = KDClassifier(SVC(), NetworkClassifier(MLP(hidden=(2,)), epochs=3, random_state=0,
+                                                checkpoint=checkpoints))
+score = joblib.Memory(scores, verbose=0).cache(cross_val_score)
+grid = ParameterGrid({"alpha": [0.1, 0.9], "temperature": [1, 8]})
+found = [score(clone(student).set_params(**p), X, y, cv=2).mean() for p in grid]
+np.save(output, found)
+"""
+    log, output = tmp_path / "log", tmp_path / "found.npy"
+    folders = [str(tmp_path / "scores"), str(tmp_path / "checkpoints"), str(log)]
+
+    def run(last):
+        return subprocess.run([sys.executable, "-c", code, *folders, str(last), output]).returncode
+
+    # Two candidates of two folds and three epochs each are done, and an epoch of the third.
+    assert run(14) == -signal.SIGKILL
+    assert run(0) == 0
+    assert log.stat().st_size == 4 * 2 * 3 + 1
+    assert os.listdir(tmp_path / "checkpoints") == []
+    search = GridSearchCV(
+        KDClassifier(SVC(), NetworkClassifier(NETWORK, epochs=3, random_state=0)),
+        {"alpha": [0.1, 0.9], "temperature": [1, 8]},
+        cv=2,
+        error_score="raise",
+    ).fit(*data)
+    np.testing.assert_allclose(np.load(output), search.cv_results_["mean_test_score"])
