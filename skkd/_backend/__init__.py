@@ -15,6 +15,7 @@ def _pick(name):
 
 draws_in_threads = _pick("draws_in_threads")
 gradient = _pick("gradient")
+is_out_of_memory = _pick("is_out_of_memory")
 may_share_traces = _pick("may_share_traces")
 on_one_device = _pick("on_one_device")
 put_back_weights = _pick("put_back_weights")
@@ -24,6 +25,6 @@ traced = _pick("traced")
 without_advice = _pick("without_advice")
 
 __all__ = [
-    *("draws_in_threads", "gradient", "may_share_traces", "on_one_device", "put_back_weights"),
-    *("random_state_kept", "set_random_state", "traced", "without_advice"),
+    *("draws_in_threads", "gradient", "is_out_of_memory", "may_share_traces", "on_one_device"),
+    *("put_back_weights", "random_state_kept", "set_random_state", "traced", "without_advice"),
 ]

@@ -53,6 +53,17 @@ def gradient(function, inputs):
     raise NotImplementedError(f"gradients with the Keras backend {keras.backend.backend()!r}")
 
 
+def is_out_of_memory(error):
+    """Return whether an error says that there is not enough memory, of a device or the machine.
+
+    Parameters
+    ----------
+    error : Exception
+        From computing with a model.
+    """
+    return isinstance(error, MemoryError)
+
+
 def may_share_traces():
     """Return whether anything is traced, and on one device, where it could serve again."""
     return keras.distribution.distribution() is None

@@ -28,6 +28,14 @@ def gradient(function, inputs):
     return jax.grad(function, has_aux=True)(inputs)
 
 
+def is_out_of_memory(error):
+    """Look for XLA's code too, whose errors are all of one type."""
+    import jax
+
+    of_xla = isinstance(error, jax.errors.JaxRuntimeError)
+    return isinstance(error, MemoryError) or (of_xla and "RESOURCE_EXHAUSTED" in str(error))
+
+
 def put_back_weights(model):
     """Undo what Keras does while it trains or predicts: it hands the weights through JAX."""
     if model is not None:

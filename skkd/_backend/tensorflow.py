@@ -44,6 +44,11 @@ def _is_no_advice(record):
     return "triggered tf.function retracing" not in record.getMessage()
 
 
+def is_out_of_memory(error):
+    """Look for TensorFlow's error too."""
+    return isinstance(error, MemoryError | tf.errors.ResourceExhaustedError)
+
+
 def may_share_traces():
     """Return whether no strategy places variables on several devices."""
     return not tf.distribute.has_strategy()

@@ -18,6 +18,14 @@ def may_share_traces():
     return False
 
 
+def is_out_of_memory(error):
+    """Look for torch's words too: a type of its own has only the error of some devices."""
+    return isinstance(error, MemoryError) or (
+        isinstance(error, RuntimeError)
+        and any(words in str(error) for words in ("out of memory", "can't allocate memory"))
+    )
+
+
 def gradient(function, inputs):
     """Differentiate with ``torch.autograd``."""
     import torch

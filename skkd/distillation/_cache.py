@@ -23,23 +23,29 @@ _in_memory = OrderedDict()
 
 
 @contextlib.contextmanager
-def remembering(teacher, batch_size, memory=None):
+def remembering(teacher, batch_size, memory=None, check=None):
     """Give a function ``(images, digests) -> logits`` that asks a teacher about each image once.
 
     The teacher sees ``batch_size`` images at a time. ``memory`` is the folder in which outputs are
-    kept, shared by processes; None keeps them in this process.
+    kept, shared by processes; None keeps them in this process. ``check``, a function of logits,
+    raises for those that are not to be kept.
     """
 
     def ask(images, digests):
         positions = {digest: position for position, digest in enumerate(digests)}
 
         def ask_about(some):
-            return teacher.logits(images[[positions[digest] for digest in some]], batch_size)
+            logits = teacher.logits(images[[positions[digest] for digest in some]], batch_size)
+            if check is not None:
+                check(logits)
+            return logits
 
         # The store stays locked while the teacher answers, so that of several processes one
         # asks and the others wait for its answer.
         with store.transaction():
             known = _checked(store, store.get(list(positions)), ask_about)
+            if known and check is not None:
+                check(np.stack(list(known.values())))
             if missing := [digest for digest in positions if digest not in known]:
                 new = dict(zip(missing, ask_about(missing), strict=True))
                 store.put(new)
@@ -136,13 +142,23 @@ class _DiskStore:
         self._stamp = f"keras {keras.__version__} on {keras.backend.backend()}"
 
     def __enter__(self):
-        try:
-            self._open()
-        except _DAMAGE as error:
-            if isinstance(error, sqlite3.OperationalError):
-                raise OSError(f"memory: cannot use {self.path}: {error}") from error
-            self._rebuild(error)
+        with self._naming_itself():
+            try:
+                self._open()
+            except _DAMAGE as error:
+                self._rebuild(error)
         return self
+
+    @contextlib.contextmanager
+    def _naming_itself(self):
+        """Say of what SQLite cannot do with the file which one it is, and what helps."""
+        try:
+            yield
+        except sqlite3.OperationalError as error:
+            raise OSError(
+                f"memory: cannot use {self.path}: {error}. Make room there, or let it be written "
+                "to; or set memory to another folder, or to None to keep outputs in this process"
+            ) from error
 
     def _open(self):
         # Another process may hold the lock for as long as its teacher needs for one chunk.
@@ -159,6 +175,9 @@ class _DiskStore:
         self.trusted = stamp == self._stamp
 
     def _rebuild(self, error):
+        # A full disk or a folder that cannot be written to damages nothing.
+        if isinstance(error, sqlite3.OperationalError):
+            raise error
         warn(f"the kept outputs in {self.path} are damaged ({error}); they are made anew")
         self._connection.close()
         self.path.unlink()
@@ -169,30 +188,33 @@ class _DiskStore:
 
     @contextlib.contextmanager
     def transaction(self):
-        self._connection.execute("BEGIN IMMEDIATE")
+        with self._naming_itself():
+            self._connection.execute("BEGIN IMMEDIATE")
         try:
             yield
+            with self._naming_itself():
+                self._connection.execute("COMMIT")
         except BaseException:
-            self._connection.execute("ROLLBACK")
+            # Where the disk is full, SQLite has done so already.
+            with contextlib.suppress(sqlite3.OperationalError):
+                self._connection.execute("ROLLBACK")
             raise
-        self._connection.execute("COMMIT")
 
     def _rebuild_in_transaction(self, error):
         # SQLite's own check when the file is opened does not find all that reading comes upon.
-        if isinstance(error, sqlite3.OperationalError):
-            raise error
         self._rebuild(error)
         self._connection.execute("BEGIN IMMEDIATE")
 
     def get(self, digests):
         marks = ",".join("?" * len(digests))
-        try:
-            found = self._connection.execute(
-                f"SELECT digest, logits, crc FROM outputs WHERE digest IN ({marks})", digests
-            ).fetchall()
-        except _DAMAGE as error:
-            self._rebuild_in_transaction(error)
-            return {}
+        with self._naming_itself():
+            try:
+                found = self._connection.execute(
+                    f"SELECT digest, logits, crc FROM outputs WHERE digest IN ({marks})", digests
+                ).fetchall()
+            except _DAMAGE as error:
+                self._rebuild_in_transaction(error)
+                return {}
         sound = {
             digest: np.frombuffer(logits, dtype=np.float32)
             for digest, logits, crc in found
@@ -211,18 +233,21 @@ class _DiskStore:
             for digest, logits in new.items()
         ]
         insert = "INSERT OR REPLACE INTO outputs VALUES (?, ?, ?)"
-        try:
-            self._connection.executemany(insert, rows)
-        except _DAMAGE as error:
-            self._rebuild_in_transaction(error)
-            self._connection.executemany(insert, rows)
+        with self._naming_itself():
+            try:
+                self._connection.executemany(insert, rows)
+            except _DAMAGE as error:
+                self._rebuild_in_transaction(error)
+                self._connection.executemany(insert, rows)
 
     def trust(self):
-        self._connection.execute("UPDATE stamp SET libraries = ?", (self._stamp,))
+        with self._naming_itself():
+            self._connection.execute("UPDATE stamp SET libraries = ?", (self._stamp,))
         self.trusted = True
 
     def clear(self):
-        self._connection.execute("DELETE FROM outputs")
+        with self._naming_itself():
+            self._connection.execute("DELETE FROM outputs")
         self.trust()
 
 

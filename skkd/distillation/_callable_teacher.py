@@ -4,8 +4,9 @@ import inspect
 
 import numpy as np
 
+from skkd._backend import is_out_of_memory
 from skkd.distillation._answers import as_logits
-from skkd.models._batches import Batches
+from skkd.models._batches import Batches, as_memory_allows
 
 
 class CallableTeacher:
@@ -43,16 +44,37 @@ class CallableTeacher:
 
     def logits(self, images, batch_size):
         """Return the logits of images, of shape (n, n_outputs)."""
+        values = as_memory_allows(
+            lambda size: self._ask_in_batches(images, size), min(batch_size, len(images))
+        )
+        return as_logits(values, self.outputs, "teacher: the function's outputs")
+
+    def _ask_in_batches(self, images, batch_size):
         batches = Batches(images, batch_size=batch_size)
         values = [self._ask(batches[i][0]) for i in range(len(batches))]
-        return as_logits(np.concatenate(values), self.outputs, "teacher: the function's outputs")
+        shapes = {batch.shape[1:] for batch in values}
+        if len(shapes) > 1:
+            raise ValueError(
+                "teacher: the function's outputs must be as many for every image; got those of "
+                f"shapes {sorted(shapes)} for different images"
+            )
+        return np.concatenate(values)
 
     def _ask(self, images):
+        values = self._call(images)
+        if values.ndim == 0 or len(values) != len(images):
+            raise ValueError(
+                "teacher: the function's outputs must be a row for each image; got shape "
+                f"{values.shape} for {len(images)} images"
+            )
+        return values
+
+    def _call(self, images):
         try:
             return np.asarray(self.source(images))
         # Models of other libraries fail on arrays with whatever they trip over.
         except (TypeError, AttributeError, RuntimeError) as error:
-            if inspect.isroutine(self.source):
+            if inspect.isroutine(self.source) or is_out_of_memory(error):
                 raise
             raise ValueError(
                 f"teacher {type(self.source).__name__} failed on an array of images of shape "

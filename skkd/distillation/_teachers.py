@@ -54,7 +54,11 @@ class Teachers:
 
     def remembering_one(self, member, memory=None):
         """Give a function that asks one of them, about all the outputs it has."""
-        return remembering(member, self.batch_size, memory)
+
+        def check(logits):
+            match_classes(logits, member.labels, self.classes)
+
+        return remembering(member, self.batch_size, memory, check)
 
     def logits(self, images, temperature):
         """Return what the teachers say about images that they will not see again."""

@@ -19,7 +19,7 @@ from skkd.explanation._explanation import Explanation
 from skkd.images._conversions import split_dataset
 from skkd.images._finite import check_finite_images
 from skkd.images._shapes import check_image_shape
-from skkd.models._batches import Batches
+from skkd.models._batches import Batches, as_memory_allows
 from skkd.models._estimators import find_classifier, find_reader
 from skkd.models._graph import open_model, without_traces
 from skkd.models._labels import as_labels
@@ -181,7 +181,11 @@ class BaseExplainer(SavesMixin, TransformerMixin, BaseEstimator, metaclass=ABCMe
         y = None if y is None else as_labels(y)
         if y is not None and np.shape(y) != (len(images),):
             raise ValueError(f"y must hold {len(images)} labels; got shape {np.shape(y)}")
-        results = self._explain_images(images, self._target_indices(y, len(images)))
+        indices = self._target_indices(y, len(images))
+        results = as_memory_allows(
+            lambda size: self._with_batch_size(size)._explain_images(images, indices),
+            self.batch_size,
+        )
         results["targets"] = self.classes_[results["targets"]]
         return Explanation(images=images, labels=y, **results)
 
@@ -205,6 +209,15 @@ class BaseExplainer(SavesMixin, TransformerMixin, BaseEstimator, metaclass=ABCMe
     def _as_output(self, values):
         """Return what ``transform`` gives for an explanation's values."""
         return values
+
+    def _with_batch_size(self, batch_size):
+        """Return this explainer, or one of the same model that takes other batches."""
+        if batch_size == self.batch_size:
+            return self
+        other = object.__new__(type(self))
+        # What is made on first use may depend on the size of batches.
+        vars(other).update(vars(self), batch_size=batch_size, _functions={})
+        return other
 
     def _find_model(self):
         found = find_classifier(self.estimator)

@@ -1,5 +1,6 @@
 """Images of files, kept decoded between epochs."""
 
+import contextlib
 import hashlib
 import io
 import math
@@ -112,13 +113,18 @@ def _chunks(images, verbose):
 
 
 def _fingerprint(images):
-    """Return a digest that changes with any file, and with how files are decoded."""
+    """Return a digest that changes with any file, and with how files are decoded.
+
+    A file that is copied over another may bring the time of its content along, and have the same
+    size. The time of its last change on the disk (``st_ctime``) nobody can set.
+    """
     decoding = (_READING, PIL.__version__, images.image_size, images.color_mode, images.window)
     digest = hashlib.blake2b(repr(decoding).encode(), digest_size=16)
     for path in images.paths:
         name, frame = split_frame(path)
         stat = os.stat(name)
-        file = (os.path.abspath(name), frame, stat.st_size, stat.st_mtime_ns)
+        times = (stat.st_mtime_ns, stat.st_ctime_ns)
+        file = (os.path.abspath(name), frame, stat.st_size, *times)
         digest.update(repr(file).encode())
     return digest.hexdigest()
 
@@ -142,14 +148,47 @@ def _is_whole(path, images):
 
 
 def _write(images, path, verbose):
-    # Other processes see the whole file or none; if two write it, the last one's stays.
+    # Other processes see the whole file or none. Of several that write it the first to finish
+    # removes what the others have written, those among them that were killed.
     part = path.with_name(f"{path.stem}-{uuid.uuid4().hex}.part")
+    # Written, not mapped: a full disk is then an error and not the end of the process. And not
+    # buffered, so that the error comes where it is expected.
+    with _naming(part):
+        file = open(part, "xb", buffering=0)  # noqa: SIM115
     try:
-        # Written, not mapped: a full disk is then an error and not the end of the process.
-        with open(part, "xb") as file:
-            file.write(_header(images))
+        with file:
+            _append(file, _header(images))
             for rows in _chunks(images, verbose):
-                file.write(images[rows].data)
-        os.replace(part, path)
+                _append(file, images[rows].data)
+        try:
+            with _naming(part):
+                os.replace(part, path)
+        except FileNotFoundError:
+            if not _is_whole(path, images):
+                raise
     finally:
         part.unlink(missing_ok=True)
+    for other in path.parent.glob(f"{path.stem}-*.part"):
+        # Windows lets nobody remove a file that is being written.
+        with contextlib.suppress(OSError):
+            other.unlink()
+
+
+def _append(file, data):
+    left = memoryview(data).cast("B")
+    with _naming(file.name):
+        while left:
+            left = left[file.write(left) :]
+
+
+@contextlib.contextmanager
+def _naming(part):
+    """Say of a file that cannot be written which one it is, and what helps."""
+    try:
+        yield
+    except OSError as error:
+        raise OSError(
+            error.errno,
+            f"image_cache: cannot write {part}: {error.strerror}. Make room there, or let it be "
+            'written to; or set image_cache to another folder, "memory" or None',
+        ) from error

@@ -9,11 +9,13 @@ import numpy as np
 
 from skkd._backend import (
     draws_in_threads,
+    is_out_of_memory,
     put_back_weights,
     random_state_kept,
     without_advice,
 )
 from skkd._memory import kept_memory
+from skkd._warnings import warn
 
 
 class Batches(keras.utils.PyDataset):
@@ -165,6 +167,39 @@ def naming_files(*batches):
 
 def predict(model, images, batch_size):
     """Return a model's outputs for images, which are read ``batch_size`` at a time."""
+    n_together = min(batch_size, max(len(images), 1))
+    return as_memory_allows(lambda size: _predict(model, images, size), n_together)
+
+
+def as_memory_allows(compute, batch_size):
+    """Return ``compute(batch_size)``, with half the size where it takes more memory than there is.
+
+    Parameters
+    ----------
+    compute : callable
+        From a batch size to a result. It begins anew each time.
+    batch_size : int
+        The one asked for. A warning says which one it came to, if it is another.
+    """
+    size = batch_size
+    while True:
+        try:
+            result = compute(size)
+            break
+        except Exception as error:
+            if size == 1 or not is_out_of_memory(error):
+                raise
+        # Not among the above, where the error still holds what was computed.
+        size //= 2
+    if size < batch_size:
+        warn(
+            f"{batch_size} images at a time take more memory than there is, and {size} do not; set "
+            f"batch_size={size} to save the attempts"
+        )
+    return result
+
+
+def _predict(model, images, batch_size):
     batches = Batches(images, batch_size=batch_size)
     with kept_memory(), random_state_kept(), naming_files(batches), without_advice():
         try:

@@ -27,7 +27,7 @@ from skkd.images._stores import StoredImages
 from skkd.models._architecture import network_for
 from skkd.models._batches import naming_files, predict
 from skkd.models._callbacks import own_callback, picklable_callbacks
-from skkd.models._checkpoint import Checkpoint
+from skkd.models._checkpoint import Checkpoint, check_folder
 from skkd.models._copies import copy_optimizer, description
 from skkd.models._features import without_features
 from skkd.models._head import logits_model, probability_model
@@ -58,7 +58,8 @@ class NetworkClassifier(SavesMixin, SharesModels, ImageClassifierMixin, BaseEsti
     learning_rate : float or keras.optimizers.schedules.LearningRateSchedule, default=1e-3
         Learning rate of an optimizer given by name. An optimizer object has its own.
     batch_size : int, default=32
-        Images in a batch, in training and prediction.
+        Images in a batch, in training and prediction. Prediction goes on with half of it, and a
+        warning, where there is not enough memory.
     epochs : int, default=30
         Passes over the training images, at most.
     early_stopping : bool, default=False
@@ -105,7 +106,8 @@ class NetworkClassifier(SavesMixin, SharesModels, ImageClassifierMixin, BaseEsti
     checkpoint : str or path, default=None
         Folder in which training is written down after every epoch. A fit with the same
         parameters and data that was cut off goes on from there to the same weights; one that
-        finishes leaves nothing behind. Needs an int as `random_state`.
+        finishes leaves nothing behind, and one that diverges its last good epoch. Needs an int as
+        `random_state`.
     warm_start : bool, default=False
         Continue from the weights of the previous fit instead of starting anew. What describes the
         network and its optimizer cannot change in between; the loss and `learning_rate` can.
@@ -321,6 +323,7 @@ class NetworkClassifier(SavesMixin, SharesModels, ImageClassifierMixin, BaseEsti
         """
         self._validate_params()
         self._check_learning_rate()
+        self._check_checkpoint()
         self._check_lasting_parameters(again)
         X, y = split_dataset(X, y)
         images = self._read(X, reset=not again, keep=True)
@@ -515,30 +518,38 @@ class NetworkClassifier(SavesMixin, SharesModels, ImageClassifierMixin, BaseEsti
                 callbacks=self.callbacks_,
                 verbose=int(self.verbose),
                 early_stopping=early_stopping,
-                checkpoint=self._make_checkpoint(lessons, digest, early_stopping),
+                checkpoint=self._make_checkpoint(lessons, digest, early_stopping, epochs),
             )
         self._attach_models()
         self.history_ = dict(self._trainer.history_)
         self.n_iter_ = self._trainer.current_epoch
         return self
 
-    def _make_checkpoint(self, lessons, digest, early_stopping):
+    def _check_checkpoint(self):
+        """Refuse what could not be gone on with, before anything is done that takes long."""
         if self.checkpoint is None:
-            return None
+            return
         if not isinstance(self.random_state, Integral):
             raise ValueError(
                 "checkpoint needs an int as random_state, or training could not go on as it "
                 f"began; got {self.random_state!r}"
             )
+        check_folder(self.checkpoint)
+
+    def _make_checkpoint(self, lessons, digest, early_stopping, epochs):
+        if self.checkpoint is None:
+            return None
         callbacks = (
             self.callbacks_ if early_stopping is None else [*self.callbacks_, early_stopping]
         )
-        unimportant = {"callbacks", "verbose", "checkpoint", "image_cache"}
+        unimportant = {"callbacks", "verbose", "checkpoint", "image_cache", "epochs", "warm_start"}
         params = {k: v for k, v in self.get_params(deep=False).items() if k not in unimportant}
         key = (
             str({k: _description(v) for k, v in params.items()}),
             # Of callbacks the numbers are kept, which only the same ones can take up.
             [type(callback).__qualname__ for callback in callbacks],
+            # They may go by how many epochs there will be, of which nothing else takes note.
+            epochs if self.callbacks_ else None,
             lessons.seed,
             self._trainer.current_epoch,
             digest,
@@ -547,7 +558,7 @@ class NetworkClassifier(SavesMixin, SharesModels, ImageClassifierMixin, BaseEsti
             lessons.sample_weight,
             lessons.key,
         )
-        return Checkpoint(self.checkpoint, key, callbacks)
+        return Checkpoint(self.checkpoint, key, epochs, callbacks)
 
     def _attach_models(self):
         """Make the models that predict from the one that is trained; they share its weights."""

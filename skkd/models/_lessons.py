@@ -147,7 +147,9 @@ class Lessons:
                     chosen = np.flatnonzero(np.isin(block_rows, of_interest))
                     if len(chosen):
                         images = block if len(chosen) == len(block) else block[chosen]
-                        target[block_rows[chosen]] = answer(images, [digests[i] for i in chosen])
+                        with _naming_rows(block_rows[chosen]):
+                            answers = answer(images, [digests[i] for i in chosen])
+                        target[block_rows[chosen]] = answers
                 progress.update(len(block))
         return content.hexdigest() if digest else None
 
@@ -160,6 +162,15 @@ class Lessons:
         if self.held_out is None:
             return training, None
         return training, Batches(*contents, rows=self.held_out, batch_size=batch_size)
+
+
+@contextlib.contextmanager
+def _naming_rows(rows):
+    try:
+        yield
+    except Exception as error:
+        error.add_note(f"This was asked about images {rows[0]} to {rows[-1]}.")
+        raise
 
 
 @dataclass

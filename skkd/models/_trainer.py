@@ -37,7 +37,20 @@ class EpochSeeds(keras.callbacks.Callback):
 
 
 class StaysFinite(keras.callbacks.Callback):
-    """Raise where training diverges, so that nobody takes what is left for a network."""
+    """Raise where training diverges, so that nobody takes what is left for a network.
+
+    Parameters
+    ----------
+    checkpoint : skkd.models._checkpoint.Checkpoint or None
+        What is written down of the last good epoch.
+    first_epoch : int
+        Epochs trained before.
+    """
+
+    def __init__(self, checkpoint, first_epoch):
+        super().__init__()
+        self.checkpoint = checkpoint
+        self.first_epoch = first_epoch
 
     def on_epoch_end(self, epoch, logs=None):
         """Look at the loss."""
@@ -46,8 +59,18 @@ class StaysFinite(keras.callbacks.Callback):
             raise ValueError(
                 f"training diverged: the loss is {loss} in epoch {epoch + 1}. Lower learning_rate, "
                 "or set clipnorm in an optimizer object; check that images and sample weights are "
-                "not huge"
+                f"not huge{self._last_good()}"
             )
+
+    def _last_good(self):
+        """Say how to get at the last good weights, if there are any."""
+        state = self.checkpoint and self.checkpoint.state
+        if not state or state["epoch"] <= self.first_epoch:
+            return ""
+        return (
+            f". The checkpoint holds the network as it was after epoch {state['epoch']}: fit with "
+            f"epochs={state['epoch'] - self.first_epoch} to have it"
+        )
 
     def on_train_end(self, logs=None):
         """Look at the weights, which the last step may have lost."""
@@ -57,6 +80,7 @@ class StaysFinite(keras.callbacks.Callback):
                 raise ValueError(
                     f"training diverged: weights of {variable.path!r} are not finite at its end. "
                     "Lower learning_rate, or set clipnorm in an optimizer object"
+                    f"{self._last_good()}"
                 )
 
 
@@ -105,10 +129,11 @@ class NetworkTrainer(BaseWrapper):
         checkpoint : skkd.models._checkpoint.Checkpoint, default=None
             Where to begin, if it was begun before, and what to write down.
         """
-        last_epoch = self.current_epoch + epochs
+        begun = self.current_epoch
+        last_epoch = begun + epochs
         stopping = [] if early_stopping is None else [early_stopping]
         keeping = [] if checkpoint is None else [checkpoint]
-        if checkpoint is not None and checkpoint.load():
+        if checkpoint is not None and checkpoint.load(last_epoch):
             self._go_back_to(checkpoint)
             if checkpoint.state["stopped"]:
                 last_epoch = self.current_epoch
@@ -116,7 +141,7 @@ class NetworkTrainer(BaseWrapper):
         # Weights are looked at after an early stopping has put the best ones back, and before a
         # checkpoint is written.
         seeds = EpochSeeds(self.random_state)
-        self.callbacks = [seeds, *callbacks, *stopping, StaysFinite(), *keeping]
+        self.callbacks = [seeds, *callbacks, *stopping, StaysFinite(checkpoint, begun), *keeping]
         self.verbose = verbose
         self.warm_start = self.initialized_
         if self.initialized_:

@@ -1,3 +1,5 @@
+import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -17,7 +19,7 @@ from sklearn.preprocessing import FunctionTransformer
 from sklearn.svm import SVC
 
 from skkd import MLP, KDClassifier, NetworkClassifier
-from skkd.distillation._cache import remembering
+from skkd.distillation._cache import _DiskStore, remembering
 from skkd.distillation._callable_teacher import CallableTeacher
 from skkd.distillation._estimator_teacher import EstimatorTeacher
 from skkd.distillation._keras_teacher import KerasTeacher
@@ -39,6 +41,13 @@ class Counting:
     @property
     def count(self):
         return sum(map(int, self.log.read_text().split())) if self.log.exists() else 0
+
+
+class Wide(Counting):
+    """One with more outputs than a page of the file holds."""
+
+    def __call__(self, images):
+        return np.tile(super().__call__(images), 600).astype("float32")
 
 
 @pytest.fixture
@@ -168,8 +177,6 @@ def test_a_damaged_file_is_said_and_rebuilt(counting, images, tmp_path):
 
 
 def test_a_damaged_row_is_said_and_asked_about_again(counting, images, tmp_path):
-    import sqlite3
-
     folder = tmp_path / "kept"
     answers = ask(counting, images, folder)
     with sqlite3.connect(kept_file(folder)) as connection:
@@ -186,8 +193,6 @@ def test_a_damaged_row_is_said_and_asked_about_again(counting, images, tmp_path)
 def test_logits_under_another_images_digest_are_said_and_asked_about_again(
     counting, images, tmp_path
 ):
-    import sqlite3
-
     folder = tmp_path / "kept"
     answers = ask(counting, images, folder)
     with sqlite3.connect(kept_file(folder)) as connection:
@@ -217,8 +222,6 @@ def test_whichever_bytes_of_a_file_are_damaged_the_answers_are_right(counting, r
 def test_outputs_kept_by_other_libraries_are_sampled_and_rebuilt_if_stale(
     counting, images, tmp_path
 ):
-    import sqlite3
-
     folder = tmp_path / "kept"
     answers = ask(counting, images, folder)
 
@@ -347,3 +350,71 @@ def test_a_memory_that_is_no_folder_is_named(counting, images, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(OSError, match=r"memory must be None or a folder to write to; got .*file"):
         ask(counting, images, tmp_path / "file")
+
+
+def test_a_full_disk_is_named_and_loses_nothing_kept_before(counting, rng, tmp_path, monkeypatch):
+    images = rng.random((1100, 2, 2, 1)).astype("float32")
+    put = _DiskStore.put
+
+    def put_on_a_full_disk(store, new):
+        if counting.count > 512:
+            (pages,) = store._connection.execute("PRAGMA page_count").fetchone()
+            store._connection.execute(f"PRAGMA max_page_count = {pages}")
+        put(store, new)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(_DiskStore, "put", put_on_a_full_disk)
+        named = r"cannot use .*skkd-teacher-.*\.sqlite: database or disk is full\. Make room"
+        with pytest.raises(OSError, match=named):
+            ask(counting, images, tmp_path / "kept")
+    ask(counting, images, tmp_path / "kept")
+    assert counting.count == 1024 + 1100 - 512
+
+
+def test_a_file_that_cannot_be_written_to_is_named_and_left(
+    counting, images, tmp_path, monkeypatch
+):
+    ask(counting, images, tmp_path / "kept")
+    connect = sqlite3.connect
+    with monkeypatch.context() as patched:
+        patched.setattr(
+            sqlite3,
+            "connect",
+            lambda path, **options: connect(f"{path.as_uri()}?mode=ro", uri=True, **options),
+        )
+        with pytest.raises(OSError, match=r"sqlite: attempt to write a readonly database\. Make"):
+            ask(counting, images, tmp_path / "kept")
+    ask(counting, images, tmp_path / "kept")
+    assert counting.count == 30
+
+
+@pytest.mark.slow
+def test_a_process_killed_while_it_writes_loses_what_it_was_writing(tmp_path):
+    code = f"""
+import os, signal, sqlite3, sys
+from pathlib import Path
+import numpy as np
+sys.path.insert(0, {str(__file__.rpartition("/")[0])!r})
+from test_cache import Wide, ask
+from skkd.distillation._cache import _DiskStore
+teacher, put = Wide(Path(sys.argv[1])), _DiskStore.put
+def killed(store, new):
+    # A page of the first block is overwritten in the file before the end of the transaction.
+    store._connection.execute("PRAGMA cache_size = 1")
+    put(store, new)
+    if teacher.count > 512:
+        os.kill(os.getpid(), signal.SIGKILL)
+_DiskStore.put = killed
+images = np.random.default_rng(0).random((1100, 2, 2, 1)).astype("float32")
+ask(teacher, images, Path(sys.argv[2]))
+"""
+    log, folder = tmp_path / "log", tmp_path / "kept"
+    killed = subprocess.run([sys.executable, "-c", code, str(log), str(folder)])
+    assert killed.returncode == -signal.SIGKILL
+    assert kept_file(folder).with_name(f"{kept_file(folder).name}-journal").exists()
+    images = np.random.default_rng(0).random((1100, 2, 2, 1)).astype("float32")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        answers = ask(Wide(log), images, folder)
+    assert Wide(log).count == 1024 + 1100 - 512
+    np.testing.assert_array_equal(answers, Wide(log)(images))

@@ -1,11 +1,16 @@
+import contextlib
+import errno
 import os
+import signal
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 from joblib import Parallel, delayed
 from PIL import Image
 
-from skkd.images import ImagePaths, _paths
+from skkd.images import ImagePaths, _decoded, _paths
 from skkd.images._decoded import keep_decoded
 
 
@@ -76,7 +81,7 @@ def test_images_of_another_size_or_color_are_kept_apart(options, paths, folder):
     np.testing.assert_array_equal(keep_decoded(other, folder)[:], other[:])
 
 
-@pytest.mark.parametrize("changed", ["time", "size", "order"])
+@pytest.mark.parametrize("changed", ["time", "set back", "size", "content", "order"])
 def test_a_stale_file_is_never_used(changed, paths, folder):
     keep_decoded(ImagePaths(paths), folder)
     before = os.stat(paths[2])
@@ -89,7 +94,10 @@ def test_a_stale_file_is_never_used(changed, paths, folder):
     else:
         Image.new("RGB", (5, 6), "red").save(paths[2])
         assert os.stat(paths[2]).st_size == before.st_size
-        os.utime(paths[2], ns=(before.st_atime_ns, before.st_mtime_ns + 10**7))
+        later = {"time": 10**7, "set back": -(10**18), "content": 0}[changed]
+        while os.stat(paths[2]).st_ctime_ns == before.st_ctime_ns:
+            os.utime(paths[2], ns=(before.st_atime_ns, before.st_mtime_ns + later))
+        os.utime(paths[2], ns=(before.st_atime_ns, before.st_mtime_ns + later))
     images = ImagePaths(paths)
     np.testing.assert_array_equal(keep_decoded(images, folder)[:], images[:])
 
@@ -142,3 +150,91 @@ def test_two_processes_may_keep_the_same_images_at_once(paths, folder):
 def test_a_folder_that_cannot_be_made_is_named(paths):
     with pytest.raises(OSError, match=r'image_cache must be None, "memory" or a folder.*0\.bmp'):
         keep_decoded(ImagePaths(paths), paths[0])
+
+
+@contextlib.contextmanager
+def files_end_at(n_bytes):
+    """Let no file of this process grow beyond a size, as on a full disk."""
+    resource = pytest.importorskip("resource")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (n_bytes, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_a_full_disk_is_named_and_leaves_no_half_file(paths, folder, monkeypatch):
+    monkeypatch.setattr("skkd.images._decoded._CHUNK", 4)
+    images = ImagePaths(paths)
+    named = r"image_cache: cannot write .*here/skkd-images-.*: File too large\. Make room"
+    with files_end_at(700), pytest.raises(OSError, match=named) as caught:
+        keep_decoded(images, folder)
+    assert caught.value.errno == errno.EFBIG
+    assert list(folder.iterdir()) == []
+    np.testing.assert_array_equal(keep_decoded(images, folder)[:], images[:])
+
+
+def test_a_folder_that_cannot_be_written_to_is_named(paths, folder, monkeypatch):
+    def refuse(path, *options, **more):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
+
+    monkeypatch.setattr("skkd.images._decoded.open", refuse, raising=False)
+    with pytest.raises(OSError, match=r"image_cache: cannot write .*here.*Read-only file system"):
+        keep_decoded(ImagePaths(paths), folder)
+
+
+def test_ctrl_c_while_decoding_leaves_nothing_and_the_next_time_decodes_all(
+    paths, folder, monkeypatch
+):
+    monkeypatch.setattr("skkd.images._decoded._CHUNK", 4)
+    append, images = _decoded._append, ImagePaths(paths)
+
+    def interrupted(file, data):
+        append(file, data)
+        if file.tell() > 500:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(_decoded, "_append", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            keep_decoded(images, folder)
+    assert list(folder.iterdir()) == []
+    np.testing.assert_array_equal(keep_decoded(images, folder)[:], images[:])
+
+
+def test_a_process_killed_while_it_decodes_leaves_nothing_after_the_next(paths, folder):
+    code = """
+import os, signal, sys
+from skkd.images import ImagePaths, _decoded
+append = _decoded._append
+def killed(file, data):
+    append(file, data)
+    if file.tell() > 500:
+        os.kill(os.getpid(), signal.SIGKILL)
+_decoded._append, _decoded._CHUNK = killed, 4
+_decoded.keep_decoded(ImagePaths(sys.argv[2:]), sys.argv[1])
+"""
+    killed = subprocess.run([sys.executable, "-c", code, str(folder), *map(str, paths)])
+    assert killed.returncode == -signal.SIGKILL
+    assert [path.suffix for path in folder.iterdir()] == [".part"]
+    images = ImagePaths(paths)
+    np.testing.assert_array_equal(keep_decoded(images, folder)[:], images[:])
+    assert [path.suffix for path in folder.iterdir()] == [".npy"]
+
+
+def test_of_two_that_decode_at_once_the_second_to_finish_has_the_file_of_the_first(
+    paths, folder, monkeypatch
+):
+    append, images, others = _decoded._append, ImagePaths(paths), []
+
+    def meanwhile(file, data):
+        append(file, data)
+        if not others:
+            others.append(None)
+            others[0] = keep_decoded(images, folder)[:]
+
+    monkeypatch.setattr(_decoded, "_append", meanwhile)
+    np.testing.assert_array_equal(keep_decoded(images, folder)[:], images[:])
+    np.testing.assert_array_equal(others[0], images[:])
+    assert [path.suffix for path in folder.iterdir()] == [".npy"]

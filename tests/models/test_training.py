@@ -1,15 +1,22 @@
 import contextlib
+import errno
 import gc
 import logging
+import os
+import pathlib
+import signal
 import subprocess
 import sys
+import warnings
 
+import joblib
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from skkd import FiveBlockCNN, KDClassifier, NetworkClassifier
+from skkd.models._trainer import EpochSeeds
 
 NETWORK = FiveBlockCNN(filters=(4,), dense=(8,))
 
@@ -69,26 +76,165 @@ from sklearn.svm import SVC
 from skkd import FiveBlockCNN, KDClassifier, NetworkClassifier
 class Kill(keras.callbacks.Callback):
     def on_train_batch_end(self, batch, logs=None):
-        if self.epoch == 3 and batch == 1 and sys.argv[2] == "kill":
-            os.kill(os.getpid(), signal.SIGKILL)
+        if self.epoch == int(sys.argv[3]) and batch == 1:
+            os.kill(os.getpid(), getattr(signal, sys.argv[2]))
     def on_epoch_begin(self, epoch, logs=None):
         self.epoch = epoch
 digits = load_digits()
 X, y = digits.images[:80, ..., None], digits.target[:80] % 3
 student = NetworkClassifier(FiveBlockCNN(filters=(4,), dense=(8,)), epochs=5,
                             random_state=0, checkpoint=sys.argv[1], callbacks=[Kill()])
-np.save(sys.argv[3], KDClassifier(SVC(), student).fit(X, y).predict_proba(X))
+np.save(sys.argv[4], KDClassifier(SVC(), student).fit(X, y).predict_proba(X))
 """
-    run = [sys.executable, "-c", code, str(tmp_path / "folder")]
-    killed = subprocess.run([*run, "kill", str(tmp_path / "no.npy")])
-    assert killed.returncode == -9
+
+    def run(folder, signal_name="", epoch=-1, output="no.npy"):
+        folder, output = str(tmp_path / folder), str(tmp_path / output)
+        command = [sys.executable, "-c", code, folder, signal_name, str(epoch), output]
+        return subprocess.run(command).returncode
+
+    # A scheduler first asks a job to end, and kills it when that has not helped.
+    assert run("folder", "SIGTERM", 1) == -signal.SIGTERM
     assert len(list((tmp_path / "folder").iterdir())) == 1
-    assert subprocess.run([*run, "go on", str(tmp_path / "resumed.npy")]).returncode == 0
-    run[3] = str(tmp_path / "elsewhere")
-    assert subprocess.run([*run, "whole", str(tmp_path / "whole.npy")]).returncode == 0
+    assert run("folder", "SIGKILL", 3) == -signal.SIGKILL
+    assert len(list((tmp_path / "folder").iterdir())) == 1
+    assert run("folder", output="resumed.npy") == 0
+    assert run("elsewhere", output="whole.npy") == 0
     np.testing.assert_array_equal(
         np.load(tmp_path / "resumed.npy"), np.load(tmp_path / "whole.npy")
     )
+
+
+@pytest.mark.parametrize("failure", [SystemExit(), KeyboardInterrupt()])
+def test_a_fit_cut_off_while_it_writes_its_checkpoint_goes_on_from_the_one_before(
+    data, tmp_path, monkeypatch, failure
+):
+    dump = joblib.dump
+
+    def dump_in_part(state, path):
+        dump(state, path)
+        if state["epoch"] == 3:
+            os.truncate(path, 1000)
+            raise failure
+
+    params = {"epochs": 4, "random_state": 0, "checkpoint": tmp_path}
+    with monkeypatch.context() as patched:
+        patched.setattr(joblib, "dump", dump_in_part)
+        # Whoever presses Ctrl-C while fit trains keeps the network.
+        with contextlib.suppress(SystemExit), warnings.catch_warnings(action="ignore"):
+            NetworkClassifier(NETWORK, **params).fit(*data)
+    (kept,) = tmp_path.iterdir()
+    assert joblib.load(kept)["epoch"] == 2
+    resumed = NetworkClassifier(NETWORK, **params).fit(*data)
+    whole = NetworkClassifier(NETWORK, epochs=4, random_state=0).fit(*data)
+    np.testing.assert_array_equal(weights(resumed), weights(whole))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_damaged_checkpoint_is_said_and_training_begins_anew(data, tmp_path):
+    params = {"epochs": 2, "random_state": 0, "checkpoint": tmp_path}
+    with pytest.raises(SystemExit):
+        NetworkClassifier(NETWORK, callbacks=[Stop(1)], **params).fit(*data)
+    (kept,) = tmp_path.iterdir()
+    os.truncate(kept, 1000)
+    with pytest.warns(UserWarning, match=rf"checkpoint .*{kept.name} is damaged and not used"):
+        NetworkClassifier(NETWORK, callbacks=[Stop(99)], **params).fit(*data)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("fault", ["full", "read-only"])
+def test_a_checkpoint_that_cannot_be_written_is_said_and_training_is_not_lost(
+    data, tmp_path, monkeypatch, fault
+):
+    dump = joblib.dump
+
+    def dump_in_part(state, path):
+        dump(state, path)
+        if state["epoch"] == 2:
+            os.truncate(path, 1000)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def refuse(path, missing_ok=False):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
+
+    classifier = NetworkClassifier(NETWORK, epochs=3, random_state=0, checkpoint=tmp_path)
+    with monkeypatch.context() as patched:
+        if fault == "full":
+            patched.setattr(joblib, "dump", dump_in_part)
+            said = r"cannot be written: \[Errno 28\] No space left on device. Training goes on"
+        else:
+            patched.setattr(pathlib.Path, "unlink", refuse)
+            said = "is not needed any more and cannot be removed.*Read-only"
+        with pytest.warns(UserWarning, match=said):
+            classifier.fit(*data)
+    assert len(list(tmp_path.iterdir())) == (0 if fault == "full" else 1)
+    whole = NetworkClassifier(NETWORK, epochs=3, random_state=0).fit(*data)
+    np.testing.assert_array_equal(weights(classifier), weights(whole))
+
+
+def test_a_folder_that_no_checkpoint_can_be_written_to_is_named_before_anything_is_done(
+    data, tmp_path
+):
+    (tmp_path / "file").write_text("")
+    asked = []
+
+    def teacher(images):
+        asked.append(len(images))
+        return np.zeros((len(images), 3))
+
+    student = NetworkClassifier(NETWORK, random_state=0, checkpoint=tmp_path / "file" / "folder")
+    with pytest.raises(
+        OSError, match=r"checkpoint must be None or a folder to write to; got .*file"
+    ):
+        KDClassifier(teacher, student).fit(*data)
+    assert asked == []
+
+
+def test_the_same_fit_run_twice_at_once_in_one_folder_comes_to_the_same_weights_twice(
+    data, tmp_path, monkeypatch
+):
+    params = {"epochs": 4, "random_state": 0, "checkpoint": tmp_path}
+    dump, other = joblib.dump, []
+
+    def dump_meanwhile(state, path):
+        dump(state, path)
+        if state["epoch"] == 2 and not other:
+            other.append(NetworkClassifier(NETWORK, **params))
+            other[0].fit(*data)
+
+    monkeypatch.setattr(joblib, "dump", dump_meanwhile)
+    with warnings.catch_warnings(action="ignore"):
+        first = NetworkClassifier(NETWORK, **params).fit(*data)
+    whole = NetworkClassifier(NETWORK, epochs=4, random_state=0).fit(*data)
+    for classifier in (first, *other):
+        np.testing.assert_array_equal(weights(classifier), weights(whole))
+    assert list(tmp_path.iterdir()) == []
+
+
+class ThrowAway(keras.optimizers.schedules.LearningRateSchedule):
+    """Of three steps an epoch, lose all weights in the last of the third, after its loss."""
+
+    def __call__(self, step):
+        return keras.ops.where(step < 8, 1e-3, np.inf)
+
+    def get_config(self):
+        return {}
+
+
+def test_training_that_diverges_leaves_the_last_good_epoch_to_a_fit_of_so_many(
+    data, tmp_path, monkeypatch
+):
+    params = {"optimizer": "sgd", "learning_rate": ThrowAway(), "random_state": 0}
+    kept = {"checkpoint": tmp_path, **params}
+    with pytest.raises(ValueError, match=r"in epoch 4\..* after epoch 2: fit with epochs=2"):
+        NetworkClassifier(NETWORK, epochs=6, **kept).fit(*data)
+    whole = NetworkClassifier(NETWORK, epochs=2, **params).fit(*data)
+    trained = []
+    monkeypatch.setattr(EpochSeeds, "on_epoch_begin", lambda *args: trained.append(args))
+    good = NetworkClassifier(NETWORK, epochs=2, warm_start=True, **kept).fit(*data)
+    assert trained == []
+    np.testing.assert_array_equal(weights(good), weights(whole))
+    assert good.history_["loss"] == pytest.approx(whole.history_["loss"])
+    assert len(list(tmp_path.iterdir())) == 1, "the file is that of the fit of six epochs"
 
 
 def test_a_checkpoint_of_other_data_or_parameters_is_not_taken_up(data, tmp_path):

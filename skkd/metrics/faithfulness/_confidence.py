@@ -88,8 +88,13 @@ def _find_predict(estimator):
             "estimator must be a keras.Model or have predict_proba and classes_; got "
             f"{type(estimator).__name__}"
         )
+    from skkd.models._batches import predict
     from skkd.models._estimators import find_classifier
 
     _, head, classes, _ = find_classifier(estimator)
     model = head.probability_model()
-    return model.predict_on_batch, classes, head.activation == "softmax" or head.single
+
+    def predict_batch(images):
+        return predict(model, images, len(images))
+
+    return predict_batch, classes, head.activation == "softmax" or head.single

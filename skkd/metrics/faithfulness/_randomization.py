@@ -92,6 +92,7 @@ def randomization_check(
     >>> round(float(check["spearman"].iloc[0]), 3)  # the map lies below the layer "logits"
     1.0
     """
+    from skkd.models._batches import predict
     from skkd.models._copies import copy_model
     from skkd.models._estimators import find_classifier
 
@@ -110,8 +111,7 @@ def randomization_check(
     params = {"estimator": SimpleNamespace(model_=network, classes_=classes)}
     own = explainer.get_params(deep=False)
     if isinstance(own.get("target"), str) and own["target"] == "predicted":
-        scores = [head.network.predict_on_batch(images[rows]) for rows in batches]
-        params["target"] = classes[np.concatenate(scores).argmax(axis=1)]
+        params["target"] = classes[predict(head.network, images, batch_size).argmax(axis=1)]
     if "random_state" in own and not isinstance(own["random_state"], Integral):
         # Maps that differ by what was drawn would count as maps that differ by what was learned.
         params["random_state"] = seed
