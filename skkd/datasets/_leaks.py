@@ -149,7 +149,7 @@ def check_split(train, test, *, method="exact", threshold=8, verbose=True) -> Bu
             "label_x": "test_label",
             "label_y": "train_label",
         }
-    )[["test", "train", "test_label", "train_label"]]
+    )[["test", "train", "test_label", "train_label"]].sort_values("test", ignore_index=True)
     n_labels = found.groupby("group")["label"].transform("nunique")
     contradictions = found[n_labels > 1].sort_values(["group", "side", "row"], ignore_index=True)
     metadata = _test_metadata([X_train, X_test], found["label"], verbose)
@@ -282,7 +282,8 @@ def _group_near(bits, threshold):
         # The squared Euclidean distance of two rows of bits is the number that differ.
         graph = radius_neighbors_graph(bits.astype(np.float32), np.sqrt(threshold + 0.5))
         return connected_components(graph, directed=False)[1]
-    groups = np.arange(len(bits))
+    # SciPy 1.11 takes no indices of 64 bits for a graph, and says so nowhere.
+    groups = np.arange(len(bits), dtype=np.int32)
     for part in range(n_parts):
         keys = np.packbits(bits[:, part::n_parts], axis=1)
         _, numbers = np.unique(keys, axis=0, return_inverse=True)

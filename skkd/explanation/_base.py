@@ -324,6 +324,14 @@ class BaseExplainer(SavesMixin, TransformerMixin, BaseEstimator, metaclass=ABCMe
             raise ValueError("X has no images; at least one is needed")
         return images
 
+    def __sklearn_tags__(self):
+        """Say that images are taken, and no tables."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.two_d_array = False
+        tags.input_tags.three_d_array = True
+        tags.transformer_tags.preserves_dtype = ["float32"]
+        return tags
+
     def __sklearn_clone__(self):
         """Make an unfitted copy around the same trained model, which a clone would un-train."""
         new = type(self)(
