@@ -3,6 +3,7 @@
 import argparse
 import logging
 import os
+import re
 import sys
 import tempfile
 from collections import Counter
@@ -260,8 +261,14 @@ def _write(folder, table, explanation, best):
         plt.close(display.figure_)
         for row, label in enumerate(explanation.labels):
             display = explanation.plot(rows=[row], size=2.5)
-            display.figure_.savefig(folder / f"maps_{label}.png", dpi=150)
+            display.figure_.savefig(folder / f"maps_{_file_name(label, row)}.png", dpi=150)
             plt.close(display.figure_)
+
+
+def _file_name(label, row):
+    """Return a label as part of a file's name, on any system."""
+    name = re.sub(r"[^\w .+-]", "_", label)[:60]
+    return name if name == label else f"{name}_{row}"
 
 
 if __name__ == "__main__":

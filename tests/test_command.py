@@ -1,9 +1,11 @@
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
 
-from skkd.__main__ import main
+from skkd.__main__ import _file_name, main
 from skkd.datasets import make_brain_phantoms
 
 
@@ -56,6 +58,14 @@ def test_the_table_holds_what_the_saved_student_scores(tmp_path, capsys):
     row = pd.read_csv(tmp_path / "out" / "table.csv").iloc[-1]
     assert row["accuracy"] == pytest.approx(accuracy_score(y, np.unique(y)[proba.argmax(axis=1)]))
     assert row["loss"] == pytest.approx(log_loss(y, proba), rel=1e-4)
+
+
+def test_labels_are_written_into_names_of_files_that_any_system_can_write():
+    assert _file_name("no_tumor 2.a", 3) == "no_tumor 2.a"
+    for label in ("../up", "a\nb", "<script>", "x" * 255, "C:\\x"):
+        name = _file_name(label, 3)
+        assert re.fullmatch(r"[\w .]{1,60}_3", name)
+    assert _file_name("a/b", 0) != _file_name("a:b", 1)
 
 
 def test_help_explains_itself(capsys):

@@ -86,7 +86,10 @@ def read_labeled(
             f"Left out {len(problems)} of {len(paths)} files that could not be read; the first: "
             f"{problems[0]}"
         )
-    counts = [f"{name}: {np.sum(target[keep] == name)}" for name in target_names]
+    counts = [
+        f"{' '.join(str(name).splitlines())}: {np.sum(target[keep] == name)}"
+        for name in target_names
+    ]
     return Bunch(
         data=data,
         target=target[keep],

@@ -1,8 +1,11 @@
 """A trained Keras model as a teacher."""
 
 import hashlib
+import json
+import zipfile
 from pathlib import Path
 
+import h5py
 import keras
 import numpy as np
 
@@ -20,7 +23,8 @@ def load_teacher(path) -> keras.Model:
     Parameters
     ----------
     path : str or path
-        A ``.keras`` or ``.h5`` file that holds a whole model, not its weights alone.
+        A ``.keras`` or ``.h5`` file that holds a whole model, not its weights alone. A file from
+        which Python code would be run, as that of a ``Lambda`` layer, is refused.
 
     Returns
     -------
@@ -32,7 +36,7 @@ def load_teacher(path) -> keras.Model:
     FileNotFoundError
         If there is no such file.
     ValueError
-        If it is not a Keras model.
+        If it is not a Keras model, or holds code.
 
     Examples
     --------
@@ -61,10 +65,38 @@ def load_teacher(path) -> keras.Model:
             "network, read them with its load_weights, and pass the model"
         )
     try:
-        return keras.saving.load_model(path, compile=False)
+        # Keras too looks for code, but not in .h5 files before its version 3.11.3.
+        holds_code = _holds_code(path)
+        if not holds_code:
+            return keras.saving.load_model(path, compile=False, safe_mode=True)
     # On broken files Keras fails with whatever it trips over: KeyError, BadZipFile and more.
     except Exception as error:
         raise ValueError(f"teacher: {str(path)!r} is not a Keras model: {error}") from error
+    raise ValueError(
+        f"teacher: {str(path)!r} holds Python code, that of a Lambda layer, which reading the file "
+        "would run. If you trust whoever made it, read it yourself, with "
+        f"keras.saving.load_model({str(path)!r}, safe_mode=False), and pass the model"
+    )
+
+
+def _holds_code(path):
+    """Tell whether a model's file says that Python code in it is to be run."""
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as file:
+            text = file.read("config.json")
+    else:
+        with h5py.File(path) as file:
+            text = file.attrs["model_config"]
+    found = []
+
+    def look(item):
+        # As Keras 3 writes it, and as Keras 2 did.
+        code = item.get("class_name") == "__lambda__" or item.get("function_type") == "lambda"
+        found.append(code)
+        return item
+
+    json.loads(text, object_hook=look)
+    return any(found)
 
 
 class KerasTeacher:

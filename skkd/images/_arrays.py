@@ -1,10 +1,26 @@
 """Files that hold arrays: .npy of NumPy, and NIfTI volumes, whose frames are slices."""
 
+import math
+import os
+
 import numpy as np
 
-from skkd.images._values import ImageHeader, Refusal, as_read, need, read_dtype
+from skkd.images._values import (
+    ImageHeader,
+    Refusal,
+    as_read,
+    check_held,
+    check_size,
+    need,
+    read_dtype,
+)
 
 NIFTI_SUFFIXES = (".nii", ".nii.gz")
+# A third version is for arrays with fields, which are no images.
+_NPY_HEADERS = {
+    (1, 0): np.lib.format.read_array_header_1_0,
+    (2, 0): np.lib.format.read_array_header_2_0,
+}
 
 
 class NpyFrames:
@@ -21,9 +37,11 @@ class NpyFrames:
     n_frames = 1
 
     def __init__(self, file):
+        shape, _, dtype = _NPY_HEADERS[np.lib.format.read_magic(file)](file)
+        check_held(math.prod(shape) * dtype.itemsize, os.fstat(file.fileno()).st_size)
+        file.seek(0)
         self._values = np.load(file, allow_pickle=False)
-        shape = self._values.shape
-        if not (len(shape) == 2 or (len(shape) == 3 and shape[2] in (1, 3))) or 0 in shape:
+        if not (len(shape) == 2 or (len(shape) == 3 and shape[2] in (1, 3))) or min(shape) < 1:
             raise Refusal(
                 f"its array has the shape {shape}; an image is (height, width) or (height, "
                 "width, channels) with one channel or three"
@@ -60,13 +78,15 @@ class NiftiFrames:
         shape = self._image.shape
         while len(shape) > 3 and shape[-1] == 1:
             shape = shape[:-1]
-        if len(shape) not in (2, 3) or 0 in shape:
+        if len(shape) not in (2, 3) or min(shape) < 1:
             raise Refusal(
                 f"it has the shape {self._image.shape}; slices are read of one volume of two or "
                 "three axes, so save each volume as a file"
             )
         if self._image.get_data_dtype().kind not in "biuf":
             raise Refusal(f"its values are of type {self._image.get_data_dtype()}, not numbers")
+        n_bytes = math.prod(shape) * self._image.get_data_dtype().itemsize
+        check_held(n_bytes, os.path.getsize(path), deflated=path.lower().endswith(".gz"))
         self._shape = (*shape, 1)[:3]
         turned = nibabel.io_orientation(self._image.affine)
         if not np.isfinite(turned).all():
@@ -74,6 +94,7 @@ class NiftiFrames:
         # Where among the axes of the file the three of RAS+ are, and whether they run backward.
         self._axes = np.argsort(turned[:, 0])
         self._backward = turned[self._axes, 1] < 0
+        check_size(*(self._shape[axis] for axis in self._axes[:2]))
         self.n_frames = self._shape[self._axes[2]]
         self._volume = None
 

@@ -1,10 +1,19 @@
 """DICOM files as images; needs pydicom, which is not installed with skkd."""
 
+import os
+
 import numpy as np
 from PIL import Image
 from scipy.special import expit
 
-from skkd.images._values import ImageHeader, Refusal, as_read, need
+from skkd.images._values import (
+    ImageHeader,
+    Refusal,
+    as_read,
+    check_held,
+    check_size,
+    need,
+)
 from skkd.images._windows import WINDOWS, is_chosen, show
 
 # How files begin that lack the preamble: with one of these elements of group 2 or 8.
@@ -46,7 +55,16 @@ class DicomFrames:
         self._read(stop_before_pixels=True)
         if "Rows" not in self._data:
             raise Refusal("it is DICOM without an image, such as a directory or a report")
+        rows, columns = self._data.Rows, self._data.Columns
+        check_size(rows, columns)
         self.n_frames = int(self._say(0, "NumberOfFrames") or 1)
+        if self.n_frames < 1:
+            raise Refusal(f"it says that it holds {self.n_frames} frames")
+        syntax = self._data.file_meta.TransferSyntaxUID
+        bits = rows * columns * int(self._data.get("BitsAllocated") or 8)
+        frame_bytes = 1 if syntax.is_compressed else max(bits // 8, 1)
+        size = os.fstat(file.fileno()).st_size
+        check_held(self.n_frames * frame_bytes, size, deflated=syntax.is_deflated)
 
     def _read(self, **options):
         self._file.seek(0)
@@ -86,6 +104,7 @@ class DicomFrames:
         if data.PhotometricInterpretation == "PALETTE COLOR":
             raise Refusal("its colors stand in a DICOM palette; save it as RGB or grayscale")
         self._drop_empty()
+        self._check_frames()
         pixels = need("pydicom.pixels", "a DICOM file", "pydicom").pixel_array(data, index=index)
         if pixels.ndim == 3:
             if is_chosen(window):
@@ -96,12 +115,16 @@ class DicomFrames:
         padded = self._padded(pixels, index)
         inverted = data.PhotometricInterpretation == "MONOCHROME1"
         values = self._rescaled(pixels, index)
+        if not np.isfinite(values).all():
+            raise Refusal("its rescaling gives NaN or infinity")
         if window is None:
             if inverted:
                 raise Refusal("its low values are bright (MONOCHROME1); choose a window")
             return as_read(values)
         if window == "header":
             shown = self._windowed(values, padded, index)
+            if not np.isfinite(shown).all():
+                raise Refusal("its window is no number; choose a window")
             shown = np.rint(255 * (1 - shown if inverted else shown)).astype(np.uint8)
         else:
             modality = self._say(index, "Modality")
@@ -114,6 +137,24 @@ class DicomFrames:
             shown = 255 - shown if inverted else shown
         shown[padded] = 0
         return Image.fromarray(shown)
+
+    def _check_frames(self):
+        """Refuse pixels of more frames than the file says it has, which would be left out."""
+        stored = self._data.get("PixelData") or b""
+        if self._data.file_meta.TransferSyntaxUID.is_compressed:
+            encaps = need("pydicom.encaps", "a DICOM file", "pydicom")
+            n_stored = len(encaps.parse_basic_offsets(stored))
+        else:
+            utils = need("pydicom.pixels.utils", "a DICOM file", "pydicom")
+            said = utils.get_expected_length(self._data)
+            # A value of odd length is filled up.
+            beyond = max(len(stored) - said - said % 2, 0)
+            n_stored = self.n_frames + beyond * self.n_frames // said
+        if n_stored > self.n_frames:
+            raise Refusal(
+                f"it says that it holds {self.n_frames} frames of {self._data.Rows}x"
+                f"{self._data.Columns} pixels, and has the pixels of {n_stored}"
+            )
 
     def _drop_empty(self):
         # Scanners write elements without a value, over which pydicom's decoders stumble.

@@ -9,7 +9,7 @@ from PIL import Image, UnidentifiedImageError
 
 from skkd.images._arrays import NIFTI_SUFFIXES, NiftiFrames, NpyFrames
 from skkd.images._dicom import DicomFrames, is_dicom
-from skkd.images._pillow import PillowFrames, TiffFrames, is_tiff
+from skkd.images._pillow import FORMATS, PillowFrames, TiffFrames, is_tiff
 from skkd.images._values import Refusal
 from skkd.images._windows import WINDOWS, check_window, is_chosen, show
 
@@ -33,8 +33,9 @@ def read_image(
     Parameters
     ----------
     path : str or path-like
-        File in any format Pillow reads, an .npy file, DICOM when pydicom is installed, or NIfTI
-        when nibabel is. ``"scan.tif[3]"`` names the frame 3, counted from 0, of a file of several.
+        File of one of the formats BMP, GIF, JPEG, JPEG 2000, PNG, PPM (PBM, PGM), TIFF and WebP,
+        whatever its name; an .npy file; DICOM when pydicom is installed, or NIfTI when nibabel is.
+        ``"scan.tif[3]"`` names the frame 3, counted from 0, of a file of several.
     image_size : tuple of (height, width) or None, default=None
         Size in pixels to resize to, bilinear with antialiasing. None keeps the file's own size.
     color_mode : {"grayscale", "rgb"} or None, default=None
@@ -48,7 +49,8 @@ def read_image(
         values of DICOM after their rescaling, as float32, and leaves other files as they are.
     frames : {"first", "middle", "all"} or None, default=None
         Which frames of a file of several pages, frames or slices; of an even number the later of
-        the two in the middle. None refuses such a file.
+        the two in the middle. None refuses such a file. An MPO, the JPEG of a camera with further
+        views behind the picture, counts as that picture alone.
 
     Returns
     -------
@@ -89,7 +91,15 @@ def read_image(
         color_mode,
         window,
     )
-    return np.stack(images) if frames == "all" else images[0]
+    if frames != "all":
+        return images[0]
+    kinds = sorted({f"{image.shape} {image.dtype}" for image in images})
+    if len(kinds) > 1:
+        raise ValueError(
+            f"{path} is not read: its frames are of several shapes or types, {'; '.join(kinds)}; "
+            "set image_size and color_mode, or read them one by one"
+        )
+    return np.stack(images)
 
 
 def read_frames(path, indices, image_size, color_mode, window):
@@ -198,6 +208,8 @@ def check_frames(frames):
 def _open(path, reader):
     """Call a reader with the frames of a file, and the frame that its path names or None."""
     path, named = split_frame(path)
+    if "\0" in path:
+        raise ValueError(f"{path!r} is no path of a file, as it holds a null character")
     with open(path, "rb") as file:
         try:
             return reader(_frames_of(file, path), named)
@@ -213,7 +225,10 @@ def _open(path, reader):
                 "If you trust the file, raise PIL.Image.MAX_IMAGE_PIXELS or shrink the image first."
             ) from error
         except UnidentifiedImageError as error:
-            raise ValueError(f"{path} is not a readable image: no format fits") from error
+            raise ValueError(
+                f"{path} is not a readable image: it is none of {', '.join(FORMATS)}, DICOM, NIfTI "
+                "and .npy, which are what is read"
+            ) from error
         # On broken files decoders fail with whatever they trip over: OSError, SyntaxError,
         # struct.error, zlib.error, IndexError and more.
         except Exception as error:

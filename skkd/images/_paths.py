@@ -81,6 +81,7 @@ class ImagePaths:
             self._dtype = headers[0].dtype
             for path, header in zip(self.paths, headers, strict=True):
                 self._check_dtype(path, header.dtype)
+        self._resizes = image_size is not None
         if image_size is None:
             image_size = headers[0][:2]
             for path, header in zip(self.paths, headers, strict=True):
@@ -144,7 +145,7 @@ class ImagePaths:
 
     def _read(self, paths):
         """Read one file, or several frames of one file."""
-        options = self.image_size, self.color_mode, self.window
+        options = self.image_size if self._resizes else None, self.color_mode, self.window
         if len(paths) == 1:
             images = read_frames(paths[0], [None], *options)
         else:
@@ -152,4 +153,9 @@ class ImagePaths:
             images = read_frames(frames[0][0], [frame for _, frame in frames], *options)
         for path, image in zip(paths, images, strict=True):
             self._check_dtype(path, image.dtype)
+            if image.shape != self.shape[1:]:
+                raise ValueError(
+                    f"{path} is of shape {image.shape}, which was {self.shape[1:]} when its header "
+                    "was read; the file has changed since, or its header is wrong"
+                )
         return images

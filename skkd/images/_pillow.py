@@ -3,8 +3,17 @@
 import numpy as np
 from PIL import ExifTags, Image, ImageOps
 
-from skkd.images._values import ImageHeader, Refusal, as_read, need, read_dtype
+from skkd.images._values import (
+    ImageHeader,
+    Refusal,
+    as_read,
+    check_size,
+    need,
+    read_dtype,
+)
 
+# Pillow knows many more, of which PostScript runs a program, and none is what scans come in.
+FORMATS = ("BMP", "DIB", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
 _GRAY_MODES = {"1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "I;16N", "F"}
 _DEEP_MODES = {"I", "I;16", "I;16B", "I;16L", "I;16N", "F"}
 _TIFF_MAGIC = {b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"}
@@ -29,7 +38,7 @@ class PillowFrames:
 
     def __init__(self, file):
         self._file = file
-        self._image = Image.open(file)
+        self._image = Image.open(file, formats=FORMATS)
         self.format = self._image.format
         # The further pictures of an MPO, a JPEG of a camera, are previews and other views.
         self.n_frames = 1 if self.format == "MPO" else getattr(self._image, "n_frames", 1)
@@ -40,6 +49,7 @@ class PillowFrames:
         image = self._image
         if self.n_frames > 1:
             image.seek(index)
+        check_size(image.height, image.width)
         if self.format == "TIFF":
             return self._tiff_dtype(image.tag_v2)
         if self.format == "JPEG2000":
@@ -177,9 +187,14 @@ class TiffFrames:
         tifffile = need("tifffile", "a TIFF of a kind that Pillow does not read", "skkd[tiff]")
         self._pages = tifffile.TiffFile(file).pages
         self.n_frames = len(self._pages)
+        if not self.n_frames:
+            raise Refusal("it holds no page")
 
     def _page(self, index):
         page = self._pages[index]
+        check_size(page.imagelength, page.imagewidth)
+        if page.is_tiled:
+            check_size(page.tilelength, page.tilewidth)
         kind = getattr(page.photometric, "name", page.photometric)
         n_extra = len(page.extrasamples)
         n_colors = page.samplesperpixel - n_extra

@@ -4,6 +4,10 @@ import importlib
 from typing import NamedTuple
 
 import numpy as np
+from PIL import Image
+
+# Deflate, the compression of zip and gzip, makes nothing smaller than by this factor.
+_MOST_DEFLATED = 1032
 
 
 class Refusal(ValueError):
@@ -34,6 +38,26 @@ def need(module, what, install):
         raise ImportError(
             f"is {what}; reading it needs {name}: pip install {install}", name=name
         ) from error
+
+
+def check_size(height, width):
+    """Refuse a picture without pixels, and one beyond Pillow's limit against bombs.
+
+    Pillow itself looks at the first picture of a file alone, and other readers have no limit.
+    """
+    if height < 1 or width < 1:
+        raise Refusal(f"it says that it is of {height}x{width} pixels (height x width)")
+    most = Image.MAX_IMAGE_PIXELS
+    if most is not None and height * width > 2 * most:
+        raise Image.DecompressionBombError(
+            f"it says that it is of {height}x{width} pixels (height x width)."
+        )
+
+
+def check_held(n_bytes, file_size, deflated=False):
+    """Refuse a file that says it holds more than fits into it, before memory is taken for that."""
+    if n_bytes > file_size * (_MOST_DEFLATED if deflated else 1):
+        raise Refusal(f"it says that it holds {n_bytes} bytes of pixels, but has only {file_size}")
 
 
 def read_dtype(dtype):

@@ -107,7 +107,8 @@ class NetworkClassifier(SavesMixin, SharesModels, ImageClassifierMixin, BaseEsti
         Folder in which training is written down after every epoch. A fit with the same
         parameters and data that was cut off goes on from there to the same weights; one that
         finishes leaves nothing behind, and one that diverges its last good epoch. Needs an int as
-        `random_state`.
+        `random_state`. What is written is a pickle: name no folder into which people write whom
+        you do not trust.
     warm_start : bool, default=False
         Continue from the weights of the previous fit instead of starting anew. What describes the
         network and its optimizer cannot change in between; the loss and `learning_rate` can.

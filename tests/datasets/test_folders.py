@@ -247,6 +247,32 @@ def test_names_outside_ascii_are_kept(tmp_path):
     assert as_images(images.filenames).shape == (2, 8, 10, 1)
 
 
+HOSTILE = ["<script>alert(1)<", "ill\nwell: 99", "$(rm)", "%s{0}", "-rf", "a\\..", "'; DROP", "~"]
+
+
+def test_class_folders_of_hostile_names_are_classes_like_others(tmp_path):
+    for name in (*HOSTILE, "..hidden", "..."):
+        fill(tmp_path / name, ["1.png"])
+    images = load_image_folder(tmp_path)
+    assert images.target_names.tolist() == sorted(HOSTILE)
+    assert len(images.DESCR.strip().splitlines()) == 3 + len(HOSTILE)
+    again = load_image_folder(tmp_path, frames="all")
+    assert again.target.tolist() == images.target.tolist()
+    np.testing.assert_array_equal(as_images(images.filenames)[:], images.data)
+
+
+def test_a_manifest_of_hostile_labels_and_paths_reads_nothing_but_images(tmp_path):
+    fill(tmp_path / "in", ["1.png"])
+    fill(tmp_path, ["2.png"])
+    (tmp_path / "secret").write_text("root:x:0:0")
+    table = pd.DataFrame({"path": ["1.png", "../2.png"], "label": ["..", "<script>"]})
+    assert load_image_folder(tmp_path / "in", manifest=table).target.tolist() == ["..", "<script>"]
+    table["path"] = ["1.png", "../secret"]
+    with pytest.raises(ValueError, match="secret is not a readable image: it is none of") as caught:
+        load_image_folder(tmp_path / "in", manifest=table)
+    assert "root:x" not in str(caught.value)
+
+
 def test_a_limit_draws_each_class_by_its_share_and_by_the_seed(tmp_path):
     for name, count in (("cat", 40), ("dog", 20), ("emu", 4)):
         fill(tmp_path / name, [f"{i}.png" for i in range(count)], size=(2, 2))

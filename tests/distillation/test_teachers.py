@@ -403,6 +403,23 @@ def test_h5_files_are_read(tmp_path, data):
     )
 
 
+@pytest.mark.parametrize("suffix", ["keras", "h5"])
+@pytest.mark.parametrize("unsafe", [False, True])
+def test_a_file_that_holds_code_is_refused_with_the_way_to_allow_it(
+    tmp_path, data, suffix, unsafe, monkeypatch
+):
+    inner = keras.Sequential([keras.Input((4,)), keras.layers.Lambda(lambda x: x * 2)])
+    model = keras.Sequential([keras.Input((4,)), inner, keras.layers.Dense(3)])
+    path = tmp_path / f"teacher.{suffix}"
+    model.save(path)
+    if unsafe:
+        # Keras before 3.11.3 runs the code of .h5 files, whatever it is asked.
+        monkeypatch.setattr(keras.saving, "load_model", lambda *args, **options: model)
+    for read in (load_teacher, lambda path: distilled(data, str(path))):
+        with pytest.raises(ValueError, match=r"holds Python code.*Lambda.*safe_mode=False"):
+            read(path)
+
+
 def test_a_function_without_labels_is_matched_by_sorted_labels():
     assert CallableTeacher(len).labels is None
 

@@ -3,13 +3,16 @@ import numpy as np
 import pytest
 from sklearn.utils import Bunch
 
+from skkd import MLP, GradCAMExplainer, KDClassifier, NetworkClassifier, Teacher
 from skkd.metrics import (
     DecisionCurveDisplay,
     DistillationGridDisplay,
     PerturbationCurveDisplay,
     TimingDisplay,
+    classification_summary,
 )
 
+HTML = "<script>alert(1)</script>"
 NAMES = [
     "_x",
     "$5-$10",
@@ -105,3 +108,20 @@ def test_lines_are_light_on_dark_styles():
         assert display.treat_all_lines_[0].get_color() == "white"
         (color,) = bars.bars_.errorbar.lines[2][0].get_colors()
     np.testing.assert_array_equal(color, [1, 1, 1, 1])
+
+
+def test_names_are_no_html_where_estimators_and_tables_are_shown(digits):
+    X, y = digits[0][:20], np.where(digits[1][:20] > 4, HTML, "well")
+    network = MLP(hidden=(2,))
+    classifier = NetworkClassifier(network, epochs=1, class_weight={HTML: 2.0}).fit(X, y)
+    student = KDClassifier(Teacher(classifier.model_, classes=[HTML, "well"]), classifier)
+    shown = [
+        classifier,
+        student,
+        GradCAMExplainer(classifier, target=HTML),
+        classification_summary({HTML: classifier}, X, y),
+    ]
+    for thing in shown:
+        html = thing._repr_html_()
+        assert "<script>alert" not in html
+        assert "&lt;script&gt;" in html
