@@ -16,6 +16,7 @@ PLACES = {
     "models": (4.2, 2.4),
     "_scikeras": (1.1, 0.7),
     "images": (5.8, 0),
+    "persistence": (3.5, 0.9),
     "_backend": (8.3, 0.7),
 }
 

@@ -42,6 +42,7 @@ _PUBLIC = {
         "saliency_iou",
     ),
     "models": ("FiveBlockCNN", "KDFMVNet", "MLP", "NetworkClassifier", "TransferNet"),
+    "persistence": ("load",),
 }
 _ROOM_OF = {name: room for room, names in _PUBLIC.items() for name in names}
 

@@ -11,12 +11,19 @@ MAY_IMPORT = {
     "_keras_objects": set(),
     "_memory": set(),
     "images": set(),
+    "persistence": {"_keras_objects"},
     "_scikeras": {"_backend", "_keras_objects"},
     "_backend": set(),
     "datasets": {"images"},
-    "models": {"images", "_scikeras", "_backend", "_keras_objects", "_memory"},
-    "distillation": {"models", "images", "_scikeras", "_backend", "_keras_objects", "_memory"},
-    "explanation": {"models", "images", "_backend", "_text", "_keras_objects", "_memory"},
+    "models": {"images", "persistence", "_scikeras", "_backend", "_keras_objects", "_memory"},
+    "distillation": {
+        *{"models", "images", "persistence"},
+        *{"_scikeras", "_backend", "_keras_objects", "_memory"},
+    },
+    "explanation": {
+        *{"models", "images", "persistence"},
+        *{"_backend", "_text", "_keras_objects", "_memory"},
+    },
     "metrics": {
         *{"models", "distillation", "explanation", "images"},
         *{"_backend", "_text", "_memory"},

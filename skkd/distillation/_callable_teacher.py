@@ -27,6 +27,10 @@ class CallableTeacher:
         self.labels = labels
         self.outputs = outputs
 
+    def made_of(self):
+        """Return the arguments that make another one like it."""
+        return self.source, self.labels, self.outputs
+
     @property
     def identity(self):
         """What is recognized while it lives, without a fingerprint."""

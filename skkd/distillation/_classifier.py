@@ -15,7 +15,9 @@ from sklearn.utils.validation import check_array, check_is_fitted
 
 from skkd._scikeras import seeded
 from skkd.distillation._answers import as_logits
+from skkd.distillation._callable_teacher import CallableTeacher
 from skkd.distillation._encoded import check_not_encoded
+from skkd.distillation._estimator_teacher import EstimatorTeacher
 from skkd.distillation._hints import Hints, TeacherFeatures, as_hints
 from skkd.distillation._keras_teacher import KerasTeacher
 from skkd.distillation._lessons import (
@@ -35,6 +37,15 @@ from skkd.models._architecture import as_network
 from skkd.models._classifier import NetworkClassifier
 from skkd.models._image_classifier import ImageClassifierMixin
 from skkd.models._sharing import SharesModels
+from skkd.persistence._saving import SavesMixin, write
+from skkd.persistence._values import NotSaved
+
+# By their names in files.
+_KINDS_OF_TEACHERS = {
+    "keras": KerasTeacher,
+    "estimator": EstimatorTeacher,
+    "function": CallableTeacher,
+}
 
 
 def _of_student(name, doc):
@@ -44,7 +55,7 @@ def _of_student(name, doc):
     return property(get, doc=doc)
 
 
-class KDClassifier(SharesModels, ImageClassifierMixin, BaseEstimator):
+class KDClassifier(SavesMixin, SharesModels, ImageClassifierMixin, BaseEstimator):
     """Train a small network from labels and from a large one's outputs.
 
     The student minimizes ``alpha * hard + (1 - alpha) * soft``: the cross-entropy with the labels
@@ -377,7 +388,7 @@ class KDClassifier(SharesModels, ImageClassifierMixin, BaseEstimator):
 
     def _prepare_teachers(self, teachers, lessons, student, hints, again, X):
         """Load or fit the teachers, unless training goes on and they are there already."""
-        made_of = [(one.model, one.classes, one.outputs) for one in teachers]
+        made_of = _made_of(teachers)
         before = getattr(self, "_made_of", []) if again else []
         same = len(before) == len(made_of) and all(map(_same_teacher, before, made_of))
         if not (again and same):
@@ -387,14 +398,18 @@ class KDClassifier(SharesModels, ImageClassifierMixin, BaseEstimator):
                     "for the one before. Set it back, or begin anew with fit and warm_start=False"
                 )
             members = make_ready(teachers, lessons, _columns_of(X, student), student.verbose)
-            self._teachers = Teachers(members, student.classes_, student.batch_size)
-            self._made_of = made_of
-            vars(self).pop("teacher_", None)
-            if members:
-                sources = [member.source for member in members]
-                several = isinstance(self.teacher, list | tuple)
-                self.teacher_ = sources if several else sources[0]
+            self._set_teachers(members, teachers, student)
         self._teachers.weights = [one.weight for one in teachers if one.model is not None]
+
+    def _set_teachers(self, members, teachers, student):
+        self._teachers = Teachers(members, student.classes_, student.batch_size)
+        self._made_of = _made_of(teachers)
+        for name in ("teacher_", "_teacher_digests"):
+            vars(self).pop(name, None)
+        if members:
+            sources = [member.source for member in members]
+            several = isinstance(self.teacher, list | tuple)
+            self.teacher_ = sources if several else sources[0]
 
     def _teacher_features(self, lessons, student, hints):
         members = self._teachers.members
@@ -410,6 +425,52 @@ class KDClassifier(SharesModels, ImageClassifierMixin, BaseEstimator):
             with seeded(0):
                 network = lessons.network()
         return TeacherFeatures(hints, members[0].network, network)
+
+    def save(self, path, *, teacher=False) -> None:
+        """Write the classifier to a file that `skkd.load` reads without running code.
+
+        Parameters
+        ----------
+        path : str or path
+            The file, such as "student.skkd"; one that is there is replaced. It is a zip archive of
+            ``skkd.json``, which holds parameters, labels, history, versions and digests of data and
+            teachers, of networks as ``.keras`` files and of large arrays as ``.npy`` files.
+        teacher : bool, default=False
+            Write the teachers too: Keras models, and classifiers of scikit-learn if skops is
+            installed. False leaves a path as it is, and puts a `NotSaved` in place of any other
+            teacher, without which the student predicts and is explained.
+
+        Raises
+        ------
+        ValueError
+            If it cannot be written without code, such as a function as the teacher.
+        """
+        write(self, path, *self._to_save(teacher))
+
+    def _to_save(self, teacher=False):
+        params = self.get_params(deep=False)
+        if not (teacher or params["teacher"] is None or isinstance(params["teacher"], str)):
+            params["teacher"] = NotSaved(_name_of(params["teacher"]))
+        if not hasattr(self, "student_"):
+            return params, None
+        members = self._teachers.members
+        digests = [member.fingerprint() for member in members]
+        kinds = {kind: name for name, kind in _KINDS_OF_TEACHERS.items()}
+        return params, {
+            "student": self.student_,
+            "hinted": self._hinted,
+            # What was loaded without its teachers still says who they were.
+            "teacher_digests": digests or getattr(self, "_teacher_digests", []),
+            "teachers": [(kinds[type(one)], one.made_of()) for one in members] if teacher else [],
+            "weights": self._teachers.weights if teacher else [],
+        }
+
+    def _set_fitted(self, state):
+        self.student_, self._hinted = state["student"], state["hinted"]
+        members = [_KINDS_OF_TEACHERS[kind](*made_of) for kind, made_of in state["teachers"]]
+        self._set_teachers(members, as_teachers(self.teacher) if members else [], self.student_)
+        self._teachers.weights = state["weights"]
+        self._teacher_digests = state["teacher_digests"]
 
     def _logits(self, X):
         return self.student_._logits(X)
@@ -454,6 +515,19 @@ class KDClassifier(SharesModels, ImageClassifierMixin, BaseEstimator):
         """
         taught = self.classes_[self.teacher_predict_proba(X).argmax(axis=1)]
         return float(np.mean(self.predict(X) == taught))
+
+
+def _made_of(teachers):
+    return [(one.model, one.classes, one.outputs) for one in teachers]
+
+
+def _name_of(teacher):
+    """Return what a teacher is called whom a file does not hold."""
+    if isinstance(teacher, list | tuple):
+        return ", ".join(map(_name_of, teacher))
+    teacher = teacher.model if isinstance(teacher, Teacher) else teacher
+    name = getattr(teacher, "name", None) or getattr(teacher, "__qualname__", "")
+    return f"{type(teacher).__name__} {name}".strip()
 
 
 def _columns_of(X, student):

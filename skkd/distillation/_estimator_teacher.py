@@ -154,6 +154,10 @@ class EstimatorTeacher:
         self._frame = frame
         self._verbose = verbose
 
+    def made_of(self):
+        """Return the arguments that make another one like it."""
+        return self.source, self.kept, self.labels, self._form, self._frame, self._verbose
+
     def fingerprint(self):
         """Return a text that another estimator does not have, or None if there is no such text."""
         if not self.kept:

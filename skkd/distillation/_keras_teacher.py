@@ -104,9 +104,13 @@ class KerasTeacher:
             self.network = self._head.network if self._head else open_model(model)
         self._taking = {}
 
+    def made_of(self):
+        """Return the arguments that make another one like it."""
+        return self.source, self.labels, self.outputs
+
     def __reduce__(self):
         """Pickle the model once, not again in the models made of its layers."""
-        return type(self), (picklable(self.source), self.labels, self.outputs)
+        return type(self), picklable(self.made_of())
 
     identity = None
 

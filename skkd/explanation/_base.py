@@ -24,9 +24,10 @@ from skkd.models._estimators import find_classifier, find_reader
 from skkd.models._graph import open_model, without_traces
 from skkd.models._labels import as_labels
 from skkd.models._layout import image_layout, read_as_taken
+from skkd.persistence._saving import SavesMixin
 
 
-class BaseExplainer(TransformerMixin, BaseEstimator, metaclass=ABCMeta):
+class BaseExplainer(SavesMixin, TransformerMixin, BaseEstimator, metaclass=ABCMeta):
     """Base of all explainers, from which one of your own derives too.
 
     It finds the model in the estimator, reads images and files in batches, looks up the classes
@@ -322,6 +323,19 @@ class BaseExplainer(TransformerMixin, BaseEstimator, metaclass=ABCMeta):
             if hasattr(self, name):
                 setattr(new, name, copy.deepcopy(getattr(self, name)))
         return new
+
+    def _to_save(self):
+        params = self.get_params(deep=False)
+        if not hasattr(self, "classes_"):
+            return params, None
+        # Found again in the estimator.
+        found = {"_steps_before", "_layout", "_metadata_request", *params}
+        state = BaseExplainer.__getstate__(self)
+        return params, {name: vars(self)[name] for name in state if name not in found}
+
+    def _set_fitted(self, state):
+        vars(self).update(state)
+        self._find_model()
 
     def __getstate__(self):
         """Leave out the model, which the estimator has, and what is compiled from it."""

@@ -1,6 +1,5 @@
 """Going on with training that was cut off."""
 
-import hashlib
 import os
 from pathlib import Path
 
@@ -75,28 +74,6 @@ class Checkpoint(keras.callbacks.Callback):
     def remove(self):
         """Delete the file, once training is finished."""
         self.path.unlink(missing_ok=True)
-
-
-def content_digest(images, batch_size):
-    """Return a digest of all images, read a batch at a time.
-
-    Parameters
-    ----------
-    images : array-like of shape (n, ...)
-        Images or rows of a table.
-    batch_size : int
-        Images read at a time.
-
-    Returns
-    -------
-    digest : str
-        Another one if a single value is another.
-    """
-    digest = hashlib.blake2b(f"{images.shape}{images.dtype}".encode(), digest_size=16)
-    for start in range(0, len(images), batch_size):
-        rows = np.arange(start, min(start + batch_size, len(images)))
-        digest.update(np.ascontiguousarray(images[rows]))
-    return digest.hexdigest()
 
 
 def _numbers(callback):

@@ -6,6 +6,7 @@ from numbers import Integral, Real
 from os import PathLike
 from typing import Self
 
+import joblib
 import keras
 import numpy as np
 from sklearn.base import BaseEstimator
@@ -18,6 +19,7 @@ from skkd._memory import kept_memory
 from skkd.images._blocks import in_memory
 from skkd.images._conversions import split_dataset
 from skkd.images._decoded import keep_decoded
+from skkd.images._digest import content_digest
 from skkd.images._input import as_images
 from skkd.images._paths import ImagePaths
 from skkd.images._shapes import check_image_shape
@@ -28,7 +30,7 @@ from skkd.models._callbacks import own_callback, picklable_callbacks
 from skkd.models._checkpoint import Checkpoint
 from skkd.models._copies import copy_optimizer, description
 from skkd.models._features import without_features
-from skkd.models._head import probability_model
+from skkd.models._head import logits_model, probability_model
 from skkd.models._image_classifier import ImageClassifierMixin
 from skkd.models._labels import check_targets, check_validation_targets, hold_out
 from skkd.models._lessons import Accuracy, labeled, with_validation, with_views
@@ -37,9 +39,11 @@ from skkd.models._trainer import NetworkTrainer
 from skkd.models._transfer import TransferNet
 from skkd.models._twins import lent_for_prediction
 from skkd.models._views import Views
+from skkd.persistence._saving import SavesMixin
+from skkd.persistence._values import IfPossible, NotSaved
 
 
-class NetworkClassifier(SharesModels, ImageClassifierMixin, BaseEstimator):
+class NetworkClassifier(SavesMixin, SharesModels, ImageClassifierMixin, BaseEstimator):
     """Train a Keras network as a scikit-learn classifier.
 
     Parameters
@@ -123,6 +127,9 @@ class NetworkClassifier(SharesModels, ImageClassifierMixin, BaseEstimator):
         Loss and accuracy of each epoch, also on the validation part ("val_loss") if there is one.
     n_iter_ : int
         Epochs trained.
+    data_digest_ : str
+        Digest of the images, labels and weights of the last fit; the same for the same data given
+        in the same way, as arrays or as files.
     n_features_in_ : int
         Size of X's second axis in fit.
     feature_names_in_ : ndarray of str
@@ -323,6 +330,7 @@ class NetworkClassifier(SharesModels, ImageClassifierMixin, BaseEstimator):
             known=self.classes_ if again else None,
             owner=type(self).__name__,
         )
+        self.data_digest_ = joblib.hash((self.data_digest_, labels, sample_weight))
         if self.n_views is not None:
             # Their views will be held in memory too, in which they are read without decoding.
             images = in_memory(images)
@@ -365,6 +373,7 @@ class NetworkClassifier(SharesModels, ImageClassifierMixin, BaseEstimator):
         from_files = isinstance(images, ImagePaths)
         if from_files and not reset:
             self._check_files(images, name)
+        files = images
         if keep and self.image_cache is not None:
             images = keep_decoded(images, self.image_cache, verbose=self.verbose)
         if not reset and (len(self._input_shape) > 1 or len(images.shape) > 2):
@@ -374,6 +383,9 @@ class NetworkClassifier(SharesModels, ImageClassifierMixin, BaseEstimator):
             images = validate_data(self, images, reset=reset, allow_nd=True)
         elif reset:
             self.n_features_in_ = images.shape[1]
+        if keep and name == "X":
+            source = files if from_files else images
+            self.data_digest_ = content_digest(source, self.batch_size)
         if reset:
             self._check_depth(images, from_files)
             self._files_dtype = images.dtype if from_files or images.dtype.kind == "u" else None
@@ -443,7 +455,12 @@ class NetworkClassifier(SharesModels, ImageClassifierMixin, BaseEstimator):
 
     def _check_lasting_parameters(self, again):
         """Write down what describes the network; where it goes on, that must be as it was."""
-        now = {name: _description(getattr(self, name)) for name in self._lasting_parameters}
+        if again and getattr(self, "_cannot_go_on", None) is not None:
+            raise ValueError(
+                f"{type(self).__name__} was loaded from a file that lacks what training would need "
+                f"to go on: {self._cannot_go_on}. Begin anew with fit and warm_start=False"
+            )
+        now = self._describe_lasting()
         for name in now if again else ():
             if now[name] != self._lasting[name]:
                 raise ValueError(
@@ -452,6 +469,9 @@ class NetworkClassifier(SharesModels, ImageClassifierMixin, BaseEstimator):
                     "anew with fit and warm_start=False"
                 )
         self._lasting = now
+
+    def _describe_lasting(self):
+        return {name: _description(getattr(self, name)) for name in self._lasting_parameters}
 
     def _learn(self, lessons, epochs):
         """Train the network on lessons: a new one if they bring it, the one there is if not."""
@@ -473,6 +493,7 @@ class NetworkClassifier(SharesModels, ImageClassifierMixin, BaseEstimator):
                 for name in ("model_", "_logits_model"):
                     # A fit that fails leaves nothing that predicts.
                     vars(self).pop(name, None)
+                self._cannot_go_on = None
                 optimizer = self._make_optimizer()
                 on_one_device(optimizer)
                 self._trainer = NetworkTrainer(
@@ -568,6 +589,64 @@ class NetworkClassifier(SharesModels, ImageClassifierMixin, BaseEstimator):
         images = self._read(X, reset=False)
         with lent_for_prediction(self._logits_model) as model:
             return predict(model, images, self.batch_size).astype(np.float64)
+
+    def _to_save(self):
+        params = self.get_params(deep=False)
+        if not hasattr(self, "model_"):
+            return params, None
+        trained = self._trainer.model_
+        training = {
+            "optimizer": trained.optimizer,
+            "optimizer_state": self._trainer.optimizer_state(),
+            "learning_rate": self._learning_rate,
+        }
+        if self._cannot_go_on is not None:
+            training = NotSaved(self._cannot_go_on)
+        elif without_features(trained) is not trained:
+            training = NotSaved("the layers that learned from a teacher's features")
+        names = ("classes_", "data_digest_", "n_features_in_", "feature_names_in_", "history_")
+        fitted = {name: vars(self)[name] for name in names if name in vars(self)}
+        now = self._describe_lasting()
+        return params, {
+            **fitted,
+            "model_": self.model_,
+            "input_shape": self._input_shape,
+            "files_dtype": self._files_dtype,
+            "lasting": self._lasting,
+            "changed": [name for name in now if now[name] != self._lasting[name]],
+            "seed": self._trainer.random_state,
+            "training": IfPossible(training),
+        }
+
+    def _set_fitted(self, state):
+        for name, value in state.items():
+            if name.endswith("_"):
+                setattr(self, name, value)
+        self._input_shape, self._files_dtype = state["input_shape"], state["files_dtype"]
+        # A model that was read is described in other words than the one that was written.
+        self._lasting = state["lasting"]
+        for name, now in self._describe_lasting().items():
+            if name not in state["changed"] and not isinstance(getattr(self, name), NotSaved):
+                self._lasting[name] = now
+        training = state["training"]
+        lost = isinstance(training, NotSaved)
+        self._cannot_go_on = training.description if lost else None
+        network = logits_model(self.model_)
+        self._trainer = NetworkTrainer(
+            lambda: network,
+            optimizer=keras.optimizers.SGD() if lost else training["optimizer"],
+            loss=keras.losses.CategoricalCrossentropy(from_logits=True),
+            metrics=[Accuracy(len(self.classes_))],
+            random_state=state["seed"],
+        )
+        self._trainer.go_on_from(
+            {name: list(values) for name, values in self.history_.items()},
+            None if lost else training["optimizer_state"],
+        )
+        self._learning_rate = None if lost else training["learning_rate"]
+        self._attach_models()
+        self.n_iter_ = self._trainer.current_epoch
+        self.callbacks_ = []
 
     def __sklearn_is_fitted__(self):
         """Return whether there is a network, which a fit that failed does not leave."""

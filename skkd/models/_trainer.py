@@ -137,10 +137,34 @@ class NetworkTrainer(BaseWrapper):
             )
         if checkpoint is not None:
             checkpoint.remove()
-        # The compiled model has its own optimizer and loss, and callbacks hold the model: without
-        # these a pickle holds the network once.
-        self.model = self.optimizer = self.loss = self.callbacks = self._seen_by = None
-        self._fit_callbacks = self._predict_callbacks = []
+        self._release()
+
+    def optimizer_state(self):
+        """Return the values of the optimizer's variables by their paths."""
+        return {
+            variable.path: keras.ops.convert_to_numpy(variable)
+            for variable in self.model_.optimizer.variables
+        }
+
+    def go_on_from(self, history, optimizer_state):
+        """Take up training that another trainer of the same network was at.
+
+        Parameters
+        ----------
+        history : dict of str to list of float
+            What it wrote down of each epoch.
+        optimizer_state : dict of str to ndarray or None
+            What its `optimizer_state` gave. None leaves the optimizer at its beginning.
+        """
+        self.initialize(None)
+        self._ensure_compiled_model()
+        if optimizer_state is not None:
+            optimizer = self.model_.optimizer
+            optimizer.build(self.model_.trainable_variables)
+            for variable in optimizer.variables:
+                variable.assign(optimizer_state[variable.path])
+        self.history_ = history
+        self._release()
 
     def follow(self, loss, learning_rate=None):
         """Go on with another loss or learning rate, and the optimizer as it is.
@@ -188,6 +212,12 @@ class NetworkTrainer(BaseWrapper):
             )
         finally:
             put_back_weights(getattr(self, "model_", None))
+
+    def _release(self):
+        # The compiled model has its own optimizer and loss, and callbacks hold the model: without
+        # these a pickle holds the network once.
+        self.model = self.optimizer = self.loss = self.callbacks = self._seen_by = None
+        self._fit_callbacks = self._predict_callbacks = []
 
     def _go_back_to(self, checkpoint):
         if not self.initialized_:
