@@ -1,6 +1,8 @@
 """SciKeras, which changes Keras for the whole process where it is imported."""
 
 import contextlib
+import random
+import sys
 import threading
 
 import keras
@@ -41,11 +43,37 @@ if hasattr(random_state, "config"):
 alone = threading.RLock()
 
 
+# Where Keras draws the seeds of layers and initializers that have none.
+_drawing = sys.modules[keras.random.SeedGenerator.__module__]
+
+
+@contextlib.contextmanager
+def own_seeds(seed):
+    """Give layers made in this thread the seeds that they have by a seed, one thread at a time.
+
+    Keras draws these from Python's own random numbers, out of which any other thread may draw in
+    the meantime, such as that by which a worker of Dask talks to the others.
+    """
+
+    class Numbers:
+        def __getattr__(self, name):
+            return getattr(own if threading.get_ident() == thread else random, name)
+
+    own, thread = random.Random(seed), threading.get_ident()
+    with alone:
+        before = _drawing.python_random
+        _drawing.python_random = Numbers()
+        try:
+            yield
+        finally:
+            _drawing.python_random = before
+
+
 @contextlib.contextmanager
 def seeded(seed):
     """Seed every library's random numbers and put them back, one thread at a time."""
-    with alone, random_state.tensorflow_random_state(seed):
+    with alone, random_state.tensorflow_random_state(seed), own_seeds(seed):
         yield
 
 
-__all__ = ["BaseWrapper", "alone", "seeded"]
+__all__ = ["BaseWrapper", "alone", "own_seeds", "seeded"]

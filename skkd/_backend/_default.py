@@ -69,6 +69,11 @@ def may_share_traces():
     return keras.distribution.distribution() is None
 
 
+def n_processes():
+    """Return how many processes train one network under the distribution strategy in force."""
+    return 1
+
+
 def on_one_device(optimizer):
     """Spare an optimizer what training on several devices needs, where there is only one.
 
@@ -77,6 +82,14 @@ def on_one_device(optimizer):
     optimizer : keras.optimizers.Optimizer
         Not used yet; made under the distribution strategy in force, if any. It may be changed.
     """
+
+
+def own_part():
+    """Return which part of each batch this process has to give, as (number, of how many).
+
+    Where the backend itself takes the process's part out of whole batches, it is the whole.
+    """
+    return 0, 1
 
 
 def put_back_weights(model):
@@ -101,6 +114,16 @@ def set_random_state(seed):
     ----------
     seed : int
         In [0, 2**31).
+    """
+
+
+def together(model):
+    """Make a model ready to be trained by several processes, if it is to be.
+
+    Parameters
+    ----------
+    model : keras.Model
+        Compiled under the distribution strategy in force. It may be changed.
     """
 
 

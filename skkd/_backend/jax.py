@@ -40,3 +40,30 @@ def put_back_weights(model):
     """Undo what Keras does while it trains or predicts: it hands the weights through JAX."""
     if model is not None:
         model.jax_state_sync()
+
+
+def n_processes():
+    """Return the number of JAX's processes, where a distribution is in force."""
+    import jax
+
+    return 1 if keras.distribution.distribution() is None else jax.process_count()
+
+
+def own_part():
+    """Return the number of this process: Keras puts batches together from their parts."""
+    import jax
+
+    if n_processes() == 1:
+        return 0, 1
+    distribution = keras.distribution.distribution()
+    if not isinstance(distribution, keras.distribution.DataParallel):
+        raise ValueError(
+            "distribution must be a keras.distribution.DataParallel where several processes train; "
+            f"got {type(distribution).__name__}"
+        )
+    if getattr(distribution, "auto_shard_dataset", False):
+        raise ValueError(
+            "distribution: pass keras.distribution.DataParallel(auto_shard_dataset=False), as each "
+            "process reads its own part of every batch by itself"
+        )
+    return jax.process_index(), jax.process_count()

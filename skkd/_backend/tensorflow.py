@@ -62,3 +62,38 @@ def on_one_device(optimizer):
     """
     if tf.distribute.get_strategy().num_replicas_in_sync == 1:
         optimizer._all_reduce_sum_gradients = list
+
+
+def n_processes():
+    """Return the number of workers of the strategy in force."""
+    strategy = tf.distribute.get_strategy()
+    if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
+        return 1
+    tasks = strategy.cluster_resolver.cluster_spec().as_dict()
+    return sum(len(tasks.get(kind, ())) for kind in ("chief", "worker")) or 1
+
+
+def together(model):
+    """Go round two places at which Keras 3 fails under a ``MultiWorkerMirroredStrategy``.
+
+    It averages what a step returns over an axis, which numbers do not have; and it brings a batch
+    of all workers together to build a model from it, which is no operation of that strategy.
+    """
+    if n_processes() == 1:
+        return
+    model.optimizer.build(model.trainable_variables)
+    model._maybe_symbolic_build = _nothing_to_build
+    for name in ("train_step", "test_step"):
+        # Those of the class: a network that is trained on comes here again.
+        setattr(model, name, _with_axis(model, getattr(type(model), name)))
+
+
+def _nothing_to_build(iterator=None, data_batch=None):
+    return None
+
+
+def _with_axis(model, step):
+    def returning_rows(data):
+        return {name: value[None] for name, value in step(model, data).items()}
+
+    return returning_rows

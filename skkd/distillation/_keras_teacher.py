@@ -15,6 +15,7 @@ from skkd.models._adapter import adapt_input
 from skkd.models._batches import predict
 from skkd.models._graph import open_model, without_traces
 from skkd.models._head import find_head
+from skkd.models._read_once import read_once
 
 
 def load_teacher(path) -> keras.Model:
@@ -97,6 +98,20 @@ def _holds_code(path):
 
     json.loads(text, object_hook=look)
     return any(found)
+
+
+def teacher_of_file(path):
+    """Return the model in a file, which a process reads once for all its fits.
+
+    It is read anew where somebody has changed the one that was read, who has it as ``teacher_``.
+    """
+    model, fingerprint = read_once(path, _load_with_fingerprint)
+    return model if network_fingerprint(model) == fingerprint else load_teacher(path)
+
+
+def _load_with_fingerprint(path):
+    model = load_teacher(path)
+    return model, network_fingerprint(model)
 
 
 class KerasTeacher:

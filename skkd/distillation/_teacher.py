@@ -14,7 +14,7 @@ from skkd.distillation._estimator_teacher import (
     is_estimator,
     unfitted_copy,
 )
-from skkd.distillation._keras_teacher import KerasTeacher, load_teacher
+from skkd.distillation._keras_teacher import KerasTeacher, teacher_of_file
 from skkd.images._blocks import in_memory
 from skkd.models._image_classifier import ImageClassifierMixin
 from skkd.models._sharing import SharesModels
@@ -109,7 +109,7 @@ def make_ready(teachers, lessons, frame=None, verbose=False):
 def _make_ready(teacher, lessons, frame, verbose):
     model = teacher.model
     if isinstance(model, str | PathLike):
-        model = load_teacher(model)
+        model = teacher_of_file(model)
     if isinstance(model, keras.Model):
         return KerasTeacher(model, teacher.classes, teacher.outputs)
     if is_estimator(model):

@@ -85,6 +85,7 @@ class Batches(keras.utils.PyDataset):
         self.batch_size = batch_size
         self.seed = seed
         self._drawing = threading.Lock()
+        self._part, self._n_parts = 0, 1
         self.error = None
         self.start(epoch=0)
         alone = augment is not None and not draws_in_threads()
@@ -92,6 +93,20 @@ class Batches(keras.utils.PyDataset):
             # Keras then reads batches ahead of the network, in order. Each is decoded by many
             # threads already; a second batch keeps them busy while the last images of one finish.
             self.workers = 2
+
+    def check_shares(self, n_parts):
+        """Refuse batches that processes cannot share evenly, the last of an epoch included."""
+        n_rows = len(self._order)
+        if any(size % n_parts for size in (min(self.batch_size, n_rows), n_rows % self.batch_size)):
+            raise ValueError(
+                f"batch_size={self.batch_size} cuts {n_rows} images into batches that {n_parts} "
+                "processes cannot share evenly, the last one included; choose another batch_size "
+                "or number of images"
+            )
+
+    def share(self, part, n_parts):
+        """Give one part of each batch from now on, in the order of rows; others give the others."""
+        self._part, self._n_parts = part, n_parts
 
     def start(self, epoch):
         """Draw the order of an epoch, from which training will go on."""
@@ -124,6 +139,9 @@ class Batches(keras.utils.PyDataset):
     def __getitem__(self, index):
         first = index * self.batch_size
         rows = self._order[first : first + self.batch_size]
+        own = len(rows) // self._n_parts
+        rows = rows[self._part * own :][:own]
+        first += self._part * own
         try:
             images = np.asarray(self.images[rows])
         except Exception as error:

@@ -14,7 +14,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import validate_data
 
-from skkd._backend import on_one_device, without_advice
+from skkd._backend import n_processes, on_one_device, own_part, without_advice
 from skkd._memory import kept_memory
 from skkd.images._blocks import in_memory
 from skkd.images._conversions import split_dataset
@@ -494,6 +494,8 @@ class NetworkClassifier(SavesMixin, SharesModels, ImageClassifierMixin, BaseEsti
         batches, validation = lessons.batches(self.batch_size)
         scope = self.distribution.scope() if self.distribution else contextlib.nullcontext()
         with kept_memory(), scope, naming_files(batches, validation), without_advice():
+            if n_processes() > 1:
+                self._share(batches, validation)
             if again:
                 changed = self.learning_rate != self._learning_rate
                 self._trainer.follow(lessons.loss, self.learning_rate if changed else None)
@@ -525,6 +527,18 @@ class NetworkClassifier(SavesMixin, SharesModels, ImageClassifierMixin, BaseEsti
         self.history_ = dict(self._trainer.history_)
         self.n_iter_ = self._trainer.current_epoch
         return self
+
+    def _share(self, *batches):
+        """Share batches between the processes that train this network."""
+        if not isinstance(self.random_state, Integral):
+            raise ValueError(
+                "random_state must be an int where several processes train one network, the same "
+                f"in each of them; got {self.random_state!r}"
+            )
+        for read in batches:
+            if read is not None:
+                read.check_shares(n_processes())
+                read.share(*own_part())
 
     def _check_checkpoint(self):
         """Refuse what could not be gone on with, before anything is done that takes long."""

@@ -3,9 +3,9 @@
 import keras
 import numpy as np
 
-from skkd._backend import put_back_weights, random_state_kept, set_random_state
+from skkd._backend import put_back_weights, random_state_kept, set_random_state, together
 from skkd._keras_objects import picklable
-from skkd._scikeras import BaseWrapper, alone
+from skkd._scikeras import BaseWrapper, alone, own_seeds
 from skkd._warnings import warn
 from skkd.models._twins import lent_for_training
 
@@ -222,11 +222,12 @@ class NetworkTrainer(BaseWrapper):
         model.compile(optimizer=model.optimizer, loss=loss, metrics=metrics)
 
     def _build_keras_model(self):
-        with alone:
+        with own_seeds(self.random_state):
             return super()._build_keras_model()
 
     def _fit_keras_model(self, *args, **options):
         model = self.model_
+        together(model)
         try:
             with alone, random_state_kept(), lent_for_training(model, self._seen_by) as self.model_:
                 super()._fit_keras_model(*args, **options)

@@ -4,9 +4,11 @@ import gc
 import logging
 import os
 import pathlib
+import random
 import signal
 import subprocess
 import sys
+import threading
 import warnings
 
 import joblib
@@ -333,6 +335,26 @@ def test_a_student_from_a_grid_search_has_the_architecture_searched(data):
     ).fit(*data)
     (n_filters,) = search.best_params_["student__network__filters"]
     assert search.best_estimator_.model_.get_layer("block1_conv").filters == n_filters
+
+
+def test_a_fit_is_the_same_while_another_thread_draws_random_numbers(data):
+    def fit():
+        return NetworkClassifier(NETWORK, epochs=1, random_state=0).fit(*data)
+
+    def draw():
+        while not finished.is_set():
+            random.random()
+
+    alone = weights(fit())
+    finished = threading.Event()
+    thread = threading.Thread(target=draw)
+    thread.start()
+    try:
+        beside = weights(fit())
+    finally:
+        finished.set()
+        thread.join()
+    np.testing.assert_array_equal(beside, alone)
 
 
 def test_a_fit_leaves_no_graph_of_its_training_behind(data):
