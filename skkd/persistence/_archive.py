@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import uuid
 import zipfile
 from pathlib import Path
 
@@ -19,7 +20,7 @@ def write_archive(path, members):
         Contents by name. ``SHA256SUMS`` is added, in the format of ``sha256sum --check``.
     """
     path = Path(path)
-    unfinished = path.with_name(f"{path.name}.{os.getpid()}")
+    unfinished = path.with_name(f"{path.name}-{uuid.uuid4().hex}.part")
     try:
         with zipfile.ZipFile(unfinished, "w", zipfile.ZIP_STORED) as archive:
             for name, content in members.items():
