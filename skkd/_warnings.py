@@ -3,8 +3,9 @@
 import sys
 import warnings
 
-# contextlib's frames lie between ours where a context manager decorates a function.
-_PASSED = {__name__.partition(".")[0], "contextlib"}
+# Others' frames lie between ours: contextlib's where a context manager decorates a function, those
+# of Keras and SciKeras where they call our callbacks.
+_PASSED = {__name__.partition(".")[0], "contextlib", "keras", "scikeras"}
 
 
 def warn(message, category=UserWarning):
