@@ -131,6 +131,7 @@ def check_split(train, test, *, method="exact", threshold=8, verbose=True) -> Bu
     (X_train, y_train), (X_test, y_test) = (
         _side(*side) for side in (("train", train), ("test", test))
     )
+    _check_kinds(y_train, y_test)
     prints = [_fingerprints(X, method, verbose) for X in (X_train, X_test)]
     found = pd.DataFrame(
         {
@@ -207,7 +208,19 @@ def _side(name, side):
     n_images = X.shape[0] if hasattr(X, "shape") else len(X)
     if n_images != len(y):
         raise ValueError(f"{name} must have a label for each image; got {n_images} and {len(y)}")
-    return X, np.asarray(y)
+    y = np.asarray(y)
+    if y.ndim != 1:
+        raise ValueError(f"{name} must have a label for each image; got labels of shape {y.shape}")
+    return X, y
+
+
+def _check_kinds(y_train, y_test):
+    """Refuse labels of two kinds, of which NumPy would make one: of 1 the text "1"."""
+    kinds = {"number" if y.dtype.kind in "biuf" else y.dtype.kind for y in (y_train, y_test)}
+    if len(kinds - {"O"}) > 1:
+        raise ValueError(
+            f"train and test must have labels of one kind; got {y_train.dtype} and {y_test.dtype}"
+        )
 
 
 def _fingerprints(X, method, verbose):

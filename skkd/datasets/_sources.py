@@ -101,6 +101,8 @@ def find(source, data_home, download_if_missing):
     folder : Path
         Folder with all of `source.folders`.
     """
+    if not isinstance(data_home, str | os.PathLike | None):
+        raise TypeError(f"data_home must be None or the path of a folder; got {data_home!r}")
     home = Path(data_home or os.environ.get("SKKD_DATA") or "~/skkd_data").expanduser()
     folder = home / source.name
     missing = _missing_folders(source, folder)

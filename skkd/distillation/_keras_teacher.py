@@ -3,6 +3,7 @@
 import hashlib
 import json
 import zipfile
+from os import PathLike
 from pathlib import Path
 
 import h5py
@@ -51,6 +52,8 @@ def load_teacher(path) -> keras.Model:
     ...     load_teacher(path).output_shape
     (None, 2)
     """
+    if not isinstance(path, str | PathLike):
+        raise TypeError(f"path must be a str or path-like; got {path!r}")
     path = Path(path)
     if path.is_dir():
         raise ValueError(

@@ -5,12 +5,14 @@ from typing import Self
 import numpy as np
 from sklearn.base import clone
 from sklearn.utils import _safe_indexing
+from sklearn.utils.validation import _num_samples
 
 from skkd.explanation._display import MapDisplay
-from skkd.explanation._explanation import arrays_to_draw
+from skkd.explanation._explanation import arrays_to_draw, check_rows
 from skkd.explanation._feature_maps import FeatureMapExplainer
 from skkd.explanation._grad_cam import GradCAMExplainer
 from skkd.explanation._shap import SHAPExplainer
+from skkd.models._labels import check_true_labels
 
 
 class ExplanationDisplay(MapDisplay):
@@ -88,12 +90,22 @@ class ExplanationDisplay(MapDisplay):
                 SHAPExplainer(estimator, random_state=0),
                 FeatureMapExplainer(estimator),
             ]
+        if not isinstance(explainers, list | tuple) or not explainers:
+            raise ValueError(f"explainers must be a list of at least one; got {explainers!r}")
+        n_images = _num_samples(X)
+        if not n_images:
+            raise ValueError("X has no images; at least one is needed")
+        if y is not None:
+            y = check_true_labels(y, cls.__name__)
+            if len(y) != n_images:
+                raise ValueError(f"y must hold {n_images} labels, one an image; got {len(y)}")
         explainers = [clone(explainer).fit(X, y) for explainer in explainers]
         if rows is None:
             seen = GradCAMExplainer(estimator).fit().explain(X).targets if y is None else y
-            rows = np.unique(np.asarray(seen), return_index=True)[1]
+            rows = np.unique(seen, return_index=True)[1]
+        rows = check_rows(rows, n_images)
         X = _safe_indexing(X, rows)
-        y = None if y is None else np.asarray(y)[rows]
+        y = None if y is None else y[rows]
         return cls.from_explanations([e.explain(X, y) for e in explainers], **kwargs)
 
     @classmethod

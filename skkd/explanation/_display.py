@@ -122,6 +122,8 @@ class MapDisplay:
             return figure, axes
         self._new = False
         axes = np.asarray(list(ax.values()) if isinstance(ax, Mapping) else ax, dtype=object)
+        if not all(hasattr(one, "get_window_extent") for one in axes.flat):
+            raise TypeError(f"ax must be matplotlib Axes or None; got {ax!r}")
         if axes.ndim == 0:
             place = ax.get_window_extent()
             self._place = 0.85 * place.width / n_columns, place.height / n_images

@@ -133,11 +133,19 @@ def arrays_to_draw(explanations, rows=None):
     arrays : dict
         The parameters of a `MapDisplay`.
     """
+    if not isinstance(explanations, list | tuple) or not explanations:
+        raise ValueError(f"explanations must be a list of at least one; got {explanations!r}")
+    for one in explanations:
+        if not isinstance(one, Explanation):
+            raise TypeError(
+                f"explanations must hold what an explainer's explain returns; got "
+                f"{type(one).__name__}"
+            )
     first = explanations[0]
     shapes = [explanation.images.shape for explanation in explanations]
     if any(shape != shapes[0] for shape in shapes):
         raise ValueError(f"explanations must be of the same images; theirs have shapes {shapes}")
-    rows = np.arange(len(first)) if rows is None else np.asarray(rows)
+    rows = np.arange(len(first)) if rows is None else check_rows(rows, len(first))
     columns = [column for explanation in explanations for column in _columns(explanation, rows)]
     return dict(
         images=np.asarray(first.images[rows]),
@@ -151,6 +159,19 @@ def arrays_to_draw(explanations, rows=None):
         ],
         row_names=None if first.labels is None else [str(name) for name in first.labels[rows]],
     )
+
+
+def check_rows(rows, n_images):
+    """Return rows to draw as an array; refuse what are none of the images."""
+    chosen = np.asarray(rows)
+    if chosen.ndim == 1 and chosen.dtype == bool and len(chosen) == n_images:
+        chosen = np.flatnonzero(chosen)
+    right = chosen.ndim == 1 and chosen.dtype.kind in "iu" and len(chosen)
+    if not right or chosen.min() < -n_images or chosen.max() >= n_images:
+        raise ValueError(
+            f"rows must be a list of at least one row from 0 to {n_images - 1}; got {rows!r}"
+        )
+    return chosen
 
 
 def _columns(explanation, rows):

@@ -1,5 +1,6 @@
 """What other libraries call images and labels, as arrays; for what is none, the way to one."""
 
+import contextlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Set
 
@@ -100,6 +101,32 @@ def as_numpy(tensor):
         # bfloat16, which float32 holds exactly.
         array = array.astype(np.float32)
     return array
+
+
+def as_numbers(values, name):
+    """Return an array of a type that NumPy calculates with.
+
+    Parameters
+    ----------
+    values : array-like
+        Numbers, also as Python's own objects.
+    name : str
+        What the user calls them, for errors.
+
+    Returns
+    -------
+    values : ndarray
+        Booleans, integers or floats.
+    """
+    if not isinstance(values, np.ndarray) or values.dtype.kind == "V":
+        values = as_numpy(values)
+    if values.dtype == object:
+        # What is no number is refused below.
+        with contextlib.suppress(TypeError, ValueError):
+            values = values.astype(np.float64)
+    if values.dtype.kind not in "biuf":
+        raise ValueError(f"{name} must hold numbers; got values of type {values.dtype}")
+    return values
 
 
 def is_dataset(X):

@@ -149,9 +149,9 @@ def list_frames(path, frames):
     paths : list of str
         A name such as "scan.tif[3]" for each frame; the path itself if the file has one frame.
     """
-    name = os.fspath(path)
-    if split_frame(name)[1] is not None:
-        return [name]
+    name, frame = split_frame(path)
+    if frame is not None:
+        return [os.fspath(path)]
     n_frames = _open(name, lambda opened, named: opened.n_frames)
     if n_frames == 1:
         return [name]
@@ -161,6 +161,8 @@ def list_frames(path, frames):
 
 def split_frame(path):
     """Return the file and the frame, or None, that a path names."""
+    if not isinstance(path, str | bytes | os.PathLike):
+        raise TypeError(f"path must be a str or path-like; got {path!r}")
     # A str of NumPy would stand in errors as np.str_('...').
     path = str(os.fsdecode(path))
     if path.endswith("]") and not os.path.exists(path):

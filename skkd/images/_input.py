@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from skkd.images._conversions import has_axes, stack, to_array
+from skkd.images._conversions import as_numbers, has_axes, stack, to_array
 from skkd.images._files import check_image_size
 from skkd.images._paths import ImagePaths
 from skkd.images._stores import StoredImages
@@ -89,6 +89,9 @@ def as_images(X, *, image_size=None, color_mode=None, window="header"):
         )
     if not isinstance(X, np.ndarray):
         return StoredImages(X)
+    X = as_numbers(X, "X")
+    if 0 in X.shape[1:]:
+        raise ValueError(f"X must hold images of at least one pixel; got shape {X.shape}")
     return X if n_axes == 4 else X[..., None]
 
 

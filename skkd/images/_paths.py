@@ -65,6 +65,11 @@ class ImagePaths:
     def __init__(self, paths, *, image_size=None, color_mode=None, window="header", frames=None):
         check_options(image_size, color_mode, window)
         check_frames(frames)
+        if isinstance(paths, str | bytes | os.PathLike) or not hasattr(paths, "__iter__"):
+            raise TypeError(f"paths must be a list of paths of files; got {paths!r}")
+        for path in paths:
+            if not isinstance(path, str | os.PathLike):
+                raise TypeError(f"paths must hold only str and path-like objects; got {path!r}")
         paths = [os.fspath(path) for path in paths]
         if frames is not None:
             with ThreadPoolExecutor() as pool:
@@ -73,7 +78,7 @@ class ImagePaths:
         self.paths = np.array(paths, dtype=object)
         self.window = tuple(window) if isinstance(window, list) else window
         if len(self.paths) == 0:
-            raise ValueError("X has no file paths; at least one is needed")
+            raise ValueError("paths must hold at least one file; got none")
         self._dtype = None
         if image_size is None or color_mode is None:
             with ThreadPoolExecutor() as pool:

@@ -9,6 +9,8 @@ def take_axes(display, ax):
         import matplotlib.pyplot as plt
 
         _, ax = plt.subplots(layout="constrained")
+    if not hasattr(ax, "figure"):
+        raise TypeError(f"ax must be a matplotlib Axes or None; got {ax!r}")
     display.ax_, display.figure_ = ax, ax.figure
     return ax
 

@@ -50,27 +50,32 @@ class Precision:
         return thresholds * (1 - 16 * self._eps)
 
 
-def check_labels(y_true):
-    """Return the true labels as a 1-D array without missing values."""
-    y_true = np.asarray(y_true)
+def check_labels(y_true, name="y_true"):
+    """Return the true labels, called so in errors, as a 1-D array without missing values."""
+    try:
+        y_true = np.asarray(y_true)
+    except ValueError as error:
+        raise ValueError(f"{name} must be 1-D labels, at least one: {error}") from error
     if y_true.ndim == 2 and y_true.shape[1] == 1:
         y_true = column_or_1d(y_true, warn=True)
     if y_true.ndim != 1 or not len(y_true):
         raise ValueError(
-            f"y_true must be 1-D labels, at least one; got shape {y_true.shape}. Of one-hot "
+            f"{name} must be 1-D labels, at least one; got shape {y_true.shape}. Of one-hot "
             "rows, pass the labels: y.argmax(axis=1)"
         )
     missing = pd.isna(y_true)
     if missing.any():
         raise ValueError(
-            f"y_true must have a label for every row; {missing.sum()} are missing, the first "
+            f"{name} must have a label for every row; {missing.sum()} are missing, the first "
             f"in row {np.argmax(missing)}: drop those rows"
         )
     return y_true
 
 
-def label_codes(y_true, labels):
-    """Return the position in `labels` of each true label."""
+def label_codes(y_true, labels, name="y_true"):
+    """Return the position in `labels` of each true label, called so in errors."""
+    if np.ndim(labels) != 1:
+        raise ValueError(f"labels must be a list of the classes; got {labels!r}")
     index = pd.Index(labels)
     if not index.is_unique:
         raise ValueError(f"labels must be unique; got {index.tolist()}")
@@ -78,7 +83,7 @@ def label_codes(y_true, labels):
     if (codes < 0).any():
         unknown = pd.unique(y_true[codes < 0]).tolist()
         raise ValueError(
-            f"y_true must hold only the classes {index.tolist()}; got {unknown} as well"
+            f"{name} must hold only the classes {index.tolist()}; got {unknown} as well"
         )
     return codes
 

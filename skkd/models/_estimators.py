@@ -15,7 +15,7 @@ from skkd.models._head import find_head
 from skkd.models._layout import image_layout, image_network, read_as_taken
 
 
-def find_model(estimator):
+def find_model(estimator, name="estimator"):
     """Find the Keras model inside whatever a user calls a trained classifier.
 
     Parameters
@@ -23,6 +23,8 @@ def find_model(estimator):
     estimator : keras.Model, estimator or Pipeline
         A model; a fitted estimator with a ``model_``, such as `NetworkClassifier` or one of
         SciKeras; a Pipeline or a fitted search ending in one.
+    name : str, default="estimator"
+        What the user calls it, for errors.
 
     Returns
     -------
@@ -41,7 +43,7 @@ def find_model(estimator):
         check_is_fitted(estimator)
     if not isinstance(model, keras.Model):
         raise ValueError(
-            "estimator must be a keras.Model, a fitted estimator with a keras.Model in its "
+            f"{name} must be a keras.Model, a fitted estimator with a keras.Model in its "
             "attribute model_, or a Pipeline ending in one; got "
             f"{type(estimator).__name__}"
         )

@@ -6,7 +6,7 @@ from sklearn.base import ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
 from skkd.images._conversions import split_dataset
-from skkd.models._labels import check_true_labels
+from skkd.models._labels import check_sample_weight, check_true_labels
 
 
 class ImageClassifierMixin(ClassifierMixin):
@@ -77,7 +77,16 @@ class ImageClassifierMixin(ClassifierMixin):
             Share of the images whose predicted label is the true one.
         """
         X, y = split_dataset(X, y)
-        return super().score(X, check_true_labels(y, "score"), sample_weight)
+        y = check_true_labels(y, "score")
+        check_is_fitted(self)
+        if (y.dtype.kind in "OUS") != (self.classes_.dtype.kind in "OUS"):
+            raise ValueError(
+                f"y must hold labels like the classes {self.classes_.tolist()}; got values of type "
+                f"{y.dtype}, such as {y[:1].tolist()}"
+            )
+        if sample_weight is not None:
+            sample_weight = check_sample_weight(sample_weight, y)
+        return super().score(X, y, sample_weight)
 
     def _checked_logits(self, X):
         check_is_fitted(self)
@@ -86,9 +95,9 @@ class ImageClassifierMixin(ClassifierMixin):
         if not finite.all():
             raise ValueError(
                 f"the network gives NaN or infinity for {np.count_nonzero(~finite)} of "
-                f"{len(logits)} images, the first in row {finite.argmin()}, so that they have no "
-                "class. Its weights may not be finite, as training that diverged leaves them, or "
-                "the images are far larger than those it was trained on"
+                f"{len(logits)} images of X, the first in row {finite.argmin()}, so that they have "
+                "no class. Its weights may not be finite, as training that diverged leaves them, "
+                "or the images are far larger than those it was trained on"
             )
         return logits
 

@@ -163,7 +163,7 @@ def _check_classes(y, given, known, owner):
     if known is None:
         if len(labels) < 2:
             raise ValueError(
-                f"{owner} needs at least 2 classes; got {len(labels)} class: {labels[0]!r}"
+                f"{owner} needs at least 2 classes in y; got {len(labels)} class: {labels[0]!r}"
             )
         known = labels
     elif unknown := np.setdiff1d(labels, known).tolist():
@@ -177,11 +177,19 @@ def _check_classes(y, given, known, owner):
     return known
 
 
+def check_sample_weight(sample_weight, images):
+    """Return the weight of each image as float32, 1 where none are given; none is negative."""
+    try:
+        return _check_sample_weight(
+            sample_weight, images, dtype=np.float32, ensure_non_negative=True
+        )
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"sample_weight must be a number for each image: {error}") from error
+
+
 def _check_weights(sample_weight, class_weight, images, y):
     """Return the weight of each image: its own times that of its class."""
-    weights = _check_sample_weight(
-        sample_weight, images, dtype=np.float32, ensure_non_negative=True
-    )
+    weights = check_sample_weight(sample_weight, images)
     if class_weight == "balanced":
         # The frequency of a class counts its images' weights, so that an image of weight 2 is two
         # and one of weight 0 none.

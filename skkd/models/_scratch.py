@@ -6,6 +6,7 @@ from keras import layers
 from sklearn.base import BaseEstimator
 
 from skkd.models._precision import full_precision
+from skkd.models._sizes import check_rate, check_shapes, check_widths
 
 
 class ScratchNetwork(BaseEstimator):
@@ -14,6 +15,8 @@ class ScratchNetwork(BaseEstimator):
     A subclass turns images into features in ``_features``; this class puts the input, an optional
     normalization and the classifying layers around it.
     """
+
+    _of_images = True
 
     def build(self, input_shape, n_classes, *, normalization=None) -> keras.Model:
         """Make a new network with random weights.
@@ -34,6 +37,7 @@ class ScratchNetwork(BaseEstimator):
         model : keras.Model
             From raw images to class probabilities; the layer "logits" precedes the softmax.
         """
+        check_shapes(input_shape, n_classes, of_images=self._of_images)
         inputs = keras.Input(input_shape, name="images")
         x = inputs if normalization is None else _normalize(inputs, *normalization)
         x = layers.Dense(n_classes, name="logits", dtype=full_precision())(self._features(x))
@@ -75,7 +79,8 @@ class FiveBlockCNN(ScratchNetwork):
         self.dropout = dropout
 
     def _features(self, x):
-        for number, n_filters in enumerate(self.filters, start=1):
+        check_rate(self.dropout, "dropout")
+        for number, n_filters in enumerate(check_widths(self.filters, "filters"), start=1):
             name = f"block{number}"
             x = layers.Conv2D(n_filters, 3, padding="same", activation="relu", name=f"{name}_conv")(
                 x
@@ -83,7 +88,7 @@ class FiveBlockCNN(ScratchNetwork):
             if min(x.shape[1:3]) >= 2:
                 x = layers.MaxPooling2D(name=f"{name}_pool")(x)
         x = layers.Flatten(name="flatten")(x)
-        for number, units in enumerate(self.dense, start=1):
+        for number, units in enumerate(check_widths(self.dense, "dense"), start=1):
             x = layers.Dense(units, activation="relu", name=f"dense{number}")(x)
             if self.dropout:
                 x = layers.Dropout(self.dropout, name=f"dropout{number}")(x)
@@ -119,6 +124,9 @@ class KDFMVNet(ScratchNetwork):
         self.dropout = dropout
 
     def _features(self, x):
+        if not isinstance(self.dropout, list | tuple | np.ndarray) or len(self.dropout) != 3:
+            raise ValueError(f"dropout must be three numbers in [0, 1); got {self.dropout!r}")
+
         def convolution(x, number, n_filters):
             return layers.Conv2D(
                 n_filters, 3, padding="same", activation="relu", name=f"conv{number}"
@@ -137,7 +145,7 @@ class KDFMVNet(ScratchNetwork):
             zip((512, 256, 128), self.dropout, strict=True), start=1
         ):
             x = layers.Dense(units, activation="relu", name=f"dense{number}")(x)
-            x = layers.Dropout(rate, name=f"dropout{number}")(x)
+            x = layers.Dropout(check_rate(rate, "dropout"), name=f"dropout{number}")(x)
         return x
 
 
@@ -158,6 +166,8 @@ class MLP(ScratchNetwork):
     67
     """
 
+    _of_images = False
+
     def __init__(self, hidden=(64,), dropout=0.0):
         self.hidden = hidden
         self.dropout = dropout
@@ -165,7 +175,8 @@ class MLP(ScratchNetwork):
     def _features(self, x):
         if len(x.shape) > 2:
             x = layers.Flatten(name="flatten")(x)
-        for number, units in enumerate(self.hidden, start=1):
+        check_rate(self.dropout, "dropout")
+        for number, units in enumerate(check_widths(self.hidden, "hidden"), start=1):
             x = layers.Dense(units, activation="relu", name=f"dense{number}")(x)
             if self.dropout:
                 x = layers.Dropout(self.dropout, name=f"dropout{number}")(x)

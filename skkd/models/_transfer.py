@@ -15,6 +15,7 @@ from skkd.images._files import check_image_size
 from skkd.models._copies import copy_model
 from skkd.models._precision import full_precision
 from skkd.models._sharing import SharesModels
+from skkd.models._sizes import check_shapes, check_widths
 
 _MODEL_FILES = (".keras", ".h5", ".hdf5", ".pb", ".tflite", ".onnx", ".pt", ".pth")
 
@@ -109,6 +110,8 @@ class TransferNet(SharesModels, BaseEstimator):
         if self.pooling not in pools:
             raise ValueError(f"pooling must be 'avg' or 'max'; got {self.pooling!r}")
         check_image_size(self.image_size)
+        check_shapes(input_shape, n_classes, any_side=True)
+        check_widths(self.dense, "dense")
         rates = self._dropout_rates()
         inputs = x = keras.Input(input_shape, name="images")
         if self.image_size is not None:
@@ -144,7 +147,10 @@ class TransferNet(SharesModels, BaseEstimator):
     def _dropout_rates(self):
         n_rates = len(self.dense) + 1
         rates = [self.dropout] * n_rates if np.isscalar(self.dropout) else self.dropout
-        rates = np.asarray(rates, dtype=float)
+        try:
+            rates = np.asarray(rates, dtype=float)
+        except (TypeError, ValueError):
+            rates = np.array(np.nan)
         if rates.shape != (n_rates,) or not ((rates >= 0) & (rates < 1)).all():
             raise ValueError(
                 f"dropout must be one number in [0, 1), or {n_rates} of them (one before each "
@@ -156,18 +162,29 @@ class TransferNet(SharesModels, BaseEstimator):
         options = {"include_top": False, "input_shape": tuple(input_shape)}
         if _brings_preprocessing(application):
             options["include_preprocessing"] = self.preprocessing == "auto"
+
+        def make(weights):
+            try:
+                return application(weights=weights, **options)
+            except ValueError as error:
+                raise ValueError(
+                    f"backbone={self.backbone!r} cannot be made for images of shape "
+                    f"{tuple(input_shape)}: {_first_line(error)}. Set image_size, to which images "
+                    "are resized, or bring them to one channel or three"
+                ) from error
+
         if self.weights is None:
-            return application(weights=None, **options)
+            return make(None)
         if not isinstance(self.weights, str | PathLike):
             raise ValueError(
                 f"weights must be 'imagenet', a path or None; got {type(self.weights).__name__}"
             )
         if self.weights == "imagenet":
-            return _download(application, options)
+            return _download(make)
         path = fspath(self.weights)
         if not os.path.exists(path):
             raise FileNotFoundError(f"weights must be 'imagenet', None or a file; got {path!r}")
-        backbone = application(weights=None, **options)
+        backbone = make(None)
         try:
             backbone.load_weights(path)
         # What a file of another network or version trips over is Keras's or HDF5's.
@@ -181,9 +198,9 @@ class TransferNet(SharesModels, BaseEstimator):
         return backbone
 
 
-def _download(application, options):
+def _download(make):
     try:
-        return application(weights="imagenet", **options)
+        return make("imagenet")
     except Exception as error:
         # Keras has no type of its own for this.
         if "URL fetch failure" not in str(error):

@@ -214,7 +214,8 @@ def test_a_bunch_is_a_side_as_well(tmp_path, heads):
 
 
 @pytest.mark.parametrize(
-    "function", [find_duplicates, lambda X, **o: check_split((X, X), (X, X), **o)]
+    "function",
+    [find_duplicates, lambda X, **o: check_split((X, [0] * len(X)), (X, [0] * len(X)), **o)],
 )
 def test_bad_parameters_are_named(function):
     X = np.zeros((2, 8, 8))
@@ -248,3 +249,18 @@ def test_groups_of_hashes_are_those_of_all_pairs(rng, threshold):
     groups = _group(bits, threshold)
     assert len(np.unique(groups)) == len(np.unique(expected)) < len(bits)
     np.testing.assert_array_equal(groups[:, None] == groups, expected[:, None] == expected)
+
+
+def test_equal_images_of_python_objects_are_found(rng):
+    X = rng.random((3, 4, 4, 1))
+    X[2] = X[0]
+    groups = find_duplicates(X.astype(object).copy())
+    assert [group.tolist() for group in groups] == [[0, 2]]
+
+
+def test_labels_of_two_kinds_are_not_made_one():
+    X = np.zeros((2, 4, 4, 1))
+    with pytest.raises(ValueError, match="train and test must have labels of one kind; got"):
+        check_split((X, np.array([1, 2])), (X, np.array(["1", "2"])))
+    with pytest.raises(ValueError, match=r"test must have a label .* got labels of shape \(2, 3\)"):
+        check_split((X, [0, 1]), (X, np.ones((2, 3))))

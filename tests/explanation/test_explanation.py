@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from skkd import ExplanationDisplay, FeatureMapExplainer, SHAPExplainer
+from skkd import Explanation, ExplanationDisplay, FeatureMapExplainer, SHAPExplainer
 
 
 @pytest.fixture(scope="module")
@@ -35,3 +35,11 @@ def test_the_same_rows_of_two_explanations_are_drawn_together(explained, trained
     maps = FeatureMapExplainer(trained).fit().explain(explained.images)
     display = ExplanationDisplay.from_explanations([explained[:2], maps[:2]])
     assert display.axes_.shape[0] == 2
+
+
+@pytest.mark.parametrize("rows", [[], [2], [-3], 0, [0.5], "a", [[0]]])
+def test_rows_to_draw_must_be_there(rows):
+    maps = np.ones((2, 4, 4), np.float32)
+    explanation = Explanation(maps, maps[..., None], np.arange(2), np.ones(2))
+    with pytest.raises(ValueError, match="rows must be a list of at least one row from 0 to 1"):
+        explanation.plot(rows=rows)

@@ -613,3 +613,29 @@ def test_images_of_another_shape_are_told_the_way_to_the_one_wanted(shape, wante
 def test_an_image_size_is_looked_at_for_arrays_too():
     with pytest.raises(ValueError, match=r"image_size must be None or \(height, width\).*\(8,\)"):
         as_images(np.zeros((2, 4, 4, 1)), image_size=(8,))
+
+
+def test_images_of_python_objects_are_numbers_and_what_is_none_is_refused():
+    numbers = np.array([0.1, 7.0] * 8).reshape(1, 4, 4, 1)
+    images = as_images(numbers.astype(object))
+    assert images.dtype == np.float64
+    np.testing.assert_array_equal(images, numbers)
+    for wrong in (numbers.astype(str), numbers + 1j, numbers.astype("M8[D]"), numbers != "a"):
+        if wrong.dtype != bool:
+            with pytest.raises(ValueError, match="X must hold numbers; got values of type"):
+                as_images(wrong)
+    with pytest.raises(ValueError, match=r"at least one pixel; got shape \(2, 0, 8, 1\)"):
+        as_images(np.zeros((2, 0, 8, 1)))
+
+
+@pytest.mark.parametrize("path", [None, 3, (), object()])
+def test_what_is_no_path_is_named_by_its_parameter(path):
+    with pytest.raises(TypeError, match="path must be a str or path-like"):
+        read_image(path)
+    with pytest.raises(TypeError, match="paths must hold only str"):
+        ImagePaths([path])
+
+
+def test_a_single_path_is_not_read_letter_by_letter(color):
+    with pytest.raises(TypeError, match=r"paths must be a list .* got '.*color\.png'"):
+        ImagePaths(str(color[1]))

@@ -270,7 +270,7 @@ def bad_fits(X, y):
     return {
         "NaN": (dict(X=nan), "contains NaN"),
         "missing label": (dict(y=["a", "b", None, np.nan, "a"] * 6), "None or NaN for 12 images"),
-        "one class": (dict(y=np.zeros(30)), "at least 2 classes; got 1 class"),
+        "one class": (dict(y=np.zeros(30)), "at least 2 classes in y; got 1 class"),
         "zero weights": (dict(sample_weight=np.zeros(30)), "zero"),
         "negative weights": (dict(sample_weight=-np.ones(30)), "Negative values"),
         "lengths": (dict(y=y[:20]), "inconsistent numbers of samples"),

@@ -42,3 +42,22 @@ def test_a_normalization_comes_first_and_keeps_the_digits_of_values_far_from_zer
     rows = np.array([[1e6 + 1, 2.0], [1e6 - 3, 8.0]])
     normalized = keras.Model(model.input, model.layers[2].output)(rows)
     np.testing.assert_allclose(normalized, (rows - mean) / np.sqrt(variance), rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("network", "shape", "n_classes", "message"),
+    [
+        (FiveBlockCNN(), (8,), 2, "input_shape must be .*tables are for MLP"),
+        (FiveBlockCNN(), (8, 8, None), 2, "input_shape must be"),
+        (MLP(), 8, 2, "input_shape must be"),
+        (MLP(), (8,), 0, "n_classes must be a whole number above 0; got 0"),
+        (MLP(hidden=3), (8,), 2, "hidden must be a sequence of whole numbers above 0; got 3"),
+        (MLP(dropout=1), (8,), 2, r"dropout must be a number in \[0, 1\); got 1"),
+        (FiveBlockCNN(filters=(4, 0)), (8, 8, 1), 2, "filters must be a sequence"),
+        (FiveBlockCNN(dense="a"), (8, 8, 1), 2, "dense must be a sequence"),
+        (KDFMVNet(dropout=(0.1,)), (8, 8, 1), 2, "dropout must be three numbers"),
+    ],
+)
+def test_sizes_that_make_no_network_are_named(network, shape, n_classes, message):
+    with pytest.raises(ValueError, match=message):
+        network.build(shape, n_classes)

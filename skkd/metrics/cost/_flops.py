@@ -105,7 +105,7 @@ def count_flops(
 
     if convention not in _CONVENTIONS:
         raise ValueError(f"convention must be one of {list(_CONVENTIONS)}; got {convention!r}")
-    network = find_model(model)[0]
+    network = find_model(model, "model")[0]
     if input_shape is not None:
         input_shape = _check_input_shape(input_shape, network)
     images = network.inputs[0].shape[0] if getattr(network, "inputs", None) else None
@@ -136,6 +136,10 @@ def count_flops(
 
 
 def _check_input_shape(input_shape, network):
+    if not isinstance(input_shape, tuple | list):
+        raise ValueError(
+            f"input_shape must be None or (height, width, channels); got {input_shape}"
+        )
     shape = tuple(input_shape)
     wanted = tuple(network.input_shape[1:])
     if len(shape) != len(wanted) or any(

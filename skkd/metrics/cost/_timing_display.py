@@ -1,5 +1,7 @@
 """Drawing of what explanations cost."""
 
+import pandas as pd
+
 from skkd.metrics._axes import draw_bars, take_axes
 from skkd.metrics.cost._timing import explain_timing
 
@@ -87,6 +89,8 @@ class TimingDisplay:
         display : TimingDisplay
             The display, drawn.
         """
+        if not isinstance(timing, pd.DataFrame) or "met_std" not in timing:
+            raise TypeError(f"timing must be what explain_timing returns; got {timing!r}")
         names = (timing["explainer"] + " (" + timing["model"] + ")").to_list()
         display = cls(timing["met"].to_numpy(), timing["met_std"].to_numpy(), names)
         return display.plot(ax, bar_kwargs=bar_kwargs)

@@ -48,13 +48,13 @@ class TrueClassConfidence:
                 self._channels = "none"
             elif len(shape) == 4 and tuple(shape[1:]) != tuple(self.images.shape[1:]):
                 self._channels = "first"
-        self.y = check_labels(y)
+        self.y = check_labels(y, "y")
         if len(self.y) != len(self.images):
             raise ValueError(
                 f"y must hold one label an image; got {len(self.y)} labels and "
                 f"{len(self.images)} images"
             )
-        self._codes = label_codes(self.y, classes)
+        self._codes = label_codes(self.y, classes, "y")
         self._classes = classes
 
     def read(self, rows):

@@ -1,5 +1,7 @@
 """Drawing of how faithful explanations are."""
 
+import pandas as pd
+
 from skkd._text import ink
 from skkd.metrics._axes import draw_bars, take_axes
 from skkd.metrics.faithfulness._fidelity_report import fidelity_report
@@ -112,6 +114,8 @@ class FidelityDisplay:
         display : FidelityDisplay
             The display, drawn.
         """
+        if not isinstance(report, pd.DataFrame) or "average" not in report:
+            raise TypeError(f"report must be what fidelity_report returns; got {report!r}")
         return cls(report).plot(ax, bar_kwargs=bar_kwargs)
 
     @classmethod

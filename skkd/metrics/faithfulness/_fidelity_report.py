@@ -100,6 +100,8 @@ def fidelity_report(
     confidence = TrueClassConfidence(estimator, X, y)
     explainers = name_by_class(explainers, "explainers")
     classes = np.unique(confidence.y) if classes is None else np.asarray(classes)
+    if classes.ndim != 1 or not len(classes):
+        raise ValueError(f"classes must be None or a list of at least one class; got {classes}")
     if len(absent := np.setdiff1d(classes, confidence.y)):
         raise ValueError(f"classes must occur in y; got {absent.tolist()}, which do not")
     controls = {"random", *(f"inverted {name}" for name in explainers)}

@@ -50,7 +50,7 @@ class _FidelityScorer:
         if not callable(explainer_class):
             raise TypeError(
                 "explainer_class must be a class such as FeatureMapExplainer, not an explainer; "
-                f"got {type(explainer_class).__name__}"
+                f"got {explainer_class!r}"
             )
         known = [
             name
@@ -68,6 +68,11 @@ class _FidelityScorer:
 
     def __call__(self, estimator, X, y):
         explainer = self.explainer_class(estimator, **(self.explainer_params or {}))
+        if not hasattr(explainer, "transform") and not hasattr(explainer, "explain"):
+            raise TypeError(
+                f"explainer_class must make explainers, which have transform or explain; got "
+                f"{self.explainer_class!r}"
+            )
         score = fidelity_score(estimator, X, y, explainer, **self.params)
         return -score if self.params.get("mode") == "remove" else score
 

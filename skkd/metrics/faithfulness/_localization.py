@@ -5,6 +5,7 @@ from numbers import Real
 import numpy as np
 from scipy import ndimage
 
+from skkd.images._conversions import as_numbers
 from skkd.metrics.faithfulness._maps import one_map
 
 
@@ -110,8 +111,10 @@ def saliency_iou(explanation, masks, *, fraction=None, layer=-1) -> float:
 def _with_masks(explanation, masks, layer):
     """Yield pairs of an image's map and mask, for the images whose mask is not empty."""
     values = getattr(explanation, "values", explanation)
-    values = values if hasattr(values, "shape") else np.asarray(values)
-    masks = np.asarray(masks)
+    values = values if hasattr(values, "shape") else as_numbers(values, "explanation")
+    if not np.ndim(values):
+        raise ValueError(f"explanation must be maps; got {explanation!r}")
+    masks = as_numbers(masks, "masks")
     if masks.ndim == 4 and masks.shape[-1] == 1:
         masks = masks[..., 0]
     if masks.ndim != 3:

@@ -4,6 +4,7 @@ from numbers import Integral
 
 import numpy as np
 
+from skkd.images._conversions import as_numbers
 from skkd.metrics._explainers import explain_rows, fitted_explainer
 
 
@@ -29,7 +30,9 @@ def map_reader(explanation, images, y=None, *, layer=-1):
         From an array of rows to maps of shape (n_rows, height, width), float64.
     """
     shape = tuple(images.shape[1:])
-    if hasattr(explanation, "explain") or hasattr(explanation, "transform"):
+    # A pandas Series has transform too.
+    makes_maps = hasattr(explanation, "explain") or hasattr(explanation, "transform")
+    if makes_maps and not hasattr(explanation, "shape"):
         explainer = fitted_explainer(explanation, images, y)
 
         def read(rows):
@@ -42,7 +45,7 @@ def map_reader(explanation, images, y=None, *, layer=-1):
     values = getattr(explanation, "values", explanation)
     names = getattr(explanation, "layer_names", None)
     if not hasattr(values, "shape"):
-        values = np.asarray(values)
+        values = as_numbers(values, "explanation")
     _check_n_maps(values, len(images))
     # A wrong shape or layer shows before the first prediction.
     one_map(values[:1], shape, layer=layer, layer_names=names)
@@ -50,6 +53,8 @@ def map_reader(explanation, images, y=None, *, layer=-1):
 
 
 def _check_n_maps(values, n_images):
+    if not np.ndim(values):
+        raise ValueError(f"explanation must be maps, or what makes them; got {values!r}")
     if len(values) != n_images:
         raise ValueError(
             f"explanation must hold the maps of {n_images} images; got those of {len(values)}"
@@ -76,7 +81,7 @@ def one_map(values, image_shape, *, layer=-1, layer_names=None):
     maps : ndarray of shape (n, height, width), float64
         High where the explanation sees the most evidence.
     """
-    values = np.asarray(values)
+    values = as_numbers(values, "explanation")
     size = tuple(image_shape[:2])
     if values.ndim == 4 and layer_names is None and values.shape[1:3] == size:
         maps = values.sum(axis=-1, dtype=np.float64)

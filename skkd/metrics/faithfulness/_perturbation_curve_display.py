@@ -151,6 +151,6 @@ class PerturbationCurveDisplay:
 
 def _check_kind(kind):
     """Return the function that computes a kind of curve."""
-    if kind not in _CURVES:
+    if not isinstance(kind, str) or kind not in _CURVES:
         raise ValueError(f"kind must be 'deletion' or 'insertion'; got {kind!r}")
     return _CURVES[kind]

@@ -6,6 +6,7 @@ from numbers import Real
 import numpy as np
 import pandas as pd
 
+from skkd.images._conversions import as_numbers
 from skkd.metrics._predictions import (
     SUM_TOLERANCE,
     Precision,
@@ -365,7 +366,7 @@ def _multiclass_prevalence(prevalence, labels):
 
 def _check_thresholds(thresholds):
     """Return the thresholds as a 1-D array, all of them strictly between 0 and 1."""
-    values = np.atleast_1d(np.asarray(thresholds, dtype=float))
+    values = np.atleast_1d(as_numbers(thresholds, "thresholds").astype(float))
     if values.ndim != 1 or not len(values):
         raise ValueError(
             f"thresholds must be a number or 1-D and not empty; got shape {values.shape}"

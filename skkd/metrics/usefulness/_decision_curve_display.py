@@ -2,6 +2,7 @@
 
 from skkd._text import AS_IT_IS, as_text, draw_legend, fit_text, ink, legend_label
 from skkd.metrics._axes import take_axes
+from skkd.metrics._predictions import check_labels, label_codes
 from skkd.metrics.usefulness._decision_curve import decision_curve
 
 
@@ -229,8 +230,12 @@ class DecisionCurveDisplay:
                 f"estimator must have predict_proba; got {type(estimator).__name__}: wrap it in "
                 "sklearn.calibration.CalibratedClassifierCV"
             )
+        y = check_labels(y, "y")
         y_proba = estimator.predict_proba(X)
         labels = estimator.classes_
+        if len(y) != len(y_proba):
+            raise ValueError(f"y must have a label for each of the {len(y_proba)} rows of X")
+        label_codes(y, labels, "y")
         if pos_label is None and len(labels) == 2:
             pos_label = labels[1]
         return cls.from_predictions(

@@ -74,7 +74,7 @@ def classification_summary(estimators, X, y) -> pd.DataFrame:
     bayes         0.960     0.114     0.960    0.996
     """
     named = _named_estimators(estimators)
-    y = check_labels(y)
+    y = check_labels(y, "y")
     check_consistent_length(X, y)
     rows = {name: _summarize(name, estimator, X, y) for name, estimator in named.items()}
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("estimator")
@@ -98,7 +98,7 @@ def _summarize(name, estimator, X, y):
     classes = np.asarray(estimator.classes_)
     try:
         # Positions instead of labels: columns then need not be in sorted order.
-        codes = label_codes(y, classes)
+        codes = label_codes(y, classes, "y")
         precision = Precision(proba)
         checked = check_probabilities(proba, y, precision).reshape(len(y), -1)
         check_columns(checked, classes, precision.sum)

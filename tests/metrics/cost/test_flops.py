@@ -151,7 +151,7 @@ def test_an_unknown_convention_and_a_model_that_is_none_are_refused():
     model = sequential(keras.Input((6,)), layers.Dense(3))
     with pytest.raises(ValueError, match=r"convention must be one of .*; got 'flops'"):
         count_flops(model, convention="flops")
-    with pytest.raises(ValueError, match=r"estimator must be a keras\.Model"):
+    with pytest.raises(ValueError, match=r"model must be a keras\.Model"):
         count_flops("densenet121")
 
 

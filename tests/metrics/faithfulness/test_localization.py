@@ -75,3 +75,13 @@ def test_tolerance_and_fraction_are_checked(lesions):
         pointing_game(lesions, lesions, tolerance=-1)
     with pytest.raises(ValueError, match=r"fraction must be None or in \(0, 1\]; got 0"):
         saliency_iou(lesions, lesions, fraction=0)
+
+
+def test_masks_and_maps_that_are_no_numbers_are_refused():
+    maps, masks = np.ones((1, 2, 2)), np.array([[[1, np.nan], [0, 0]]], dtype=object)
+    with pytest.raises(ValueError, match="masks must be finite"):
+        pointing_game(maps, masks)
+    with pytest.raises(ValueError, match="explanation must hold numbers"):
+        pointing_game(maps.astype(str), np.ones((1, 2, 2)))
+    with pytest.raises(ValueError, match="explanation must be maps; got None"):
+        pointing_game(None, np.ones((1, 2, 2)))

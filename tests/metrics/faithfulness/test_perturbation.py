@@ -1,4 +1,5 @@
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
@@ -236,3 +237,9 @@ def test_files_are_read_in_the_size_that_the_explainer_takes(trained, tmp_path):
     path = tmp_path / "large.png"
     Image.new("L", (20, 16)).save(path)
     assert perturb_images([path], GradCAMExplainer(trained)).shape == (1, 8, 8, 1)
+
+
+def test_a_column_of_maps_is_no_explainer():
+    X = np.ones((2, 4, 4, 1))
+    with pytest.raises(ValueError, match="explanation must hold numbers"):
+        perturb_images(X, pd.Series([np.ones((4, 4)), np.ones((4, 4))]))

@@ -216,7 +216,7 @@ def test_an_unfitted_estimator_says_so(tumors):
 def test_labels_the_estimator_does_not_know_are_refused(iris):
     classifier, X, y = iris
 
-    with pytest.raises(ValueError, match=r"y_true must hold only the classes .*got \['rose'\]"):
+    with pytest.raises(ValueError, match=r"y must hold only the classes .*got \['rose'\]"):
         DecisionCurveDisplay.from_estimator(classifier, X, np.where(y == "setosa", "rose", y))
 
 
