@@ -115,6 +115,12 @@ def count_flops(
         for call in flatten_graph(network, input_shape, batch_size=images or 1).calls:
             if any(None in tensor.shape for tensor in (call.output, *call.inputs)):
                 shape = tuple(call.output.shape[1:])
+                if None not in (*shape, *(side for x in call.inputs for side in x.shape[1:])):
+                    raise ValueError(
+                        f"layer {call.name!r} of model {network.name!r} cannot be counted, as it "
+                        "is not known for how many images it is called: EinsumDense forgets that "
+                        "before Keras 3.15; install a newer Keras"
+                    )
                 if input_shape or None not in network.inputs[0].shape[1:]:
                     raise ValueError(
                         f"layer {call.name!r} of model {network.name!r} does not say the whole "

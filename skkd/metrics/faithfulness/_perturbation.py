@@ -267,10 +267,12 @@ def _solve_neighborhoods(image, known):
         total[equations] += weight
         given = known[y, x]
         constants[equations[given]] += weight * image[y[given], x[given]]
-        entries.append((equations[~given], number[y[~given], x[~given]], weight))
-    rows, columns = (np.concatenate(part) for part in zip(*[e[:2] for e in entries], strict=True))
-    weights = np.concatenate([np.full(len(row), -weight) for row, _, weight in entries])
-    system = sparse.coo_array((weights, (rows, columns)), shape=(len(down), len(down)))
-    system = sparse.csc_array(system + sparse.diags_array(total))
+        apart = np.full(np.count_nonzero(~given), -weight)
+        entries.append((equations[~given], number[y[~given], x[~given]], apart))
+    entries.append((np.arange(len(down)), np.arange(len(down)), total))
+    rows, columns, weights = (np.concatenate(part) for part in zip(*entries, strict=True))
+    # SciPy 1.11 solves systems with indices of 32 bits alone.
+    places = rows.astype(np.int32), columns.astype(np.int32)
+    system = sparse.csc_array((weights, places), shape=(len(down), len(down)))
     # The system is symmetric, for which this ordering fills in least.
     return splu(system, permc_spec="MMD_AT_PLUS_A").solve(constants)
