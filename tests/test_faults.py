@@ -22,9 +22,12 @@ from skkd import (
     SHAPExplainer,
     _memory,
 )
+from skkd._backend import torch
 from skkd._scikeras import alone
+from skkd.distillation import _callable_teacher
 from skkd.explanation._shap_package import _ONE_AT_A_TIME
 from skkd.metrics import fidelity_score
+from skkd.models import _batches
 from skkd.models._batches import as_memory_allows, predict
 
 NETWORK = MLP(hidden=(2,))
@@ -304,11 +307,17 @@ def test_other_errors_are_not_tried_again():
     assert sizes == [16]
 
 
-def test_a_function_that_teaches_is_asked_about_fewer_images_where_memory_is_short(data):
+@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("CUDA out of memory")])
+def test_a_function_that_teaches_is_asked_about_fewer_images_where_memory_is_short(
+    data, monkeypatch, error
+):
+    for module in (_batches, _callable_teacher):
+        monkeypatch.setattr(module, "is_out_of_memory", torch.is_out_of_memory)
+
     class Teacher:
         def __call__(self, images):
             if len(images) > 5:
-                raise MemoryError
+                raise error
             return np.stack([images.mean(axis=(1, 2, 3))] * 2, axis=1)
 
     student = KDClassifier(Teacher(), NetworkClassifier(NETWORK, epochs=1, batch_size=20))

@@ -138,15 +138,20 @@ class _DiskStore:
             ) from error
         name = hashlib.blake2b(fingerprint.encode(), digest_size=12).hexdigest()
         self.path = folder / f"skkd-teacher-{name}.sqlite"
+        self._connection = None
         # Numbers of one version of the libraries may not be those of another.
         self._stamp = f"keras {keras.__version__} on {keras.backend.backend()}"
 
     def __enter__(self):
-        with self._naming_itself():
-            try:
-                self._open()
-            except _DAMAGE as error:
-                self._rebuild(error)
+        try:
+            with self._naming_itself():
+                try:
+                    self._open()
+                except _DAMAGE as error:
+                    self._rebuild(error)
+        except BaseException:
+            self.__exit__()
+            raise
         return self
 
     @contextlib.contextmanager
@@ -184,7 +189,8 @@ class _DiskStore:
         self._open()
 
     def __exit__(self, *error):
-        self._connection.close()
+        if self._connection is not None:
+            self._connection.close()
 
     @contextlib.contextmanager
     def transaction(self):

@@ -371,19 +371,22 @@ def test_a_full_disk_is_named_and_loses_nothing_kept_before(counting, rng, tmp_p
     assert counting.count == 1024 + 1100 - 512
 
 
-def test_a_file_that_cannot_be_written_to_is_named_and_left(
+def test_a_file_that_cannot_be_written_to_is_named_left_and_closed(
     counting, images, tmp_path, monkeypatch
 ):
     ask(counting, images, tmp_path / "kept")
-    connect = sqlite3.connect
+    connect, connections = sqlite3.connect, []
+
+    def connect_to_read(path, **options):
+        connections.append(connect(f"{path.as_uri()}?mode=ro", uri=True, **options))
+        return connections[0]
+
     with monkeypatch.context() as patched:
-        patched.setattr(
-            sqlite3,
-            "connect",
-            lambda path, **options: connect(f"{path.as_uri()}?mode=ro", uri=True, **options),
-        )
+        patched.setattr(sqlite3, "connect", connect_to_read)
         with pytest.raises(OSError, match=r"sqlite: attempt to write a readonly database\. Make"):
             ask(counting, images, tmp_path / "kept")
+    with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+        connections[0].execute("SELECT 1")
     ask(counting, images, tmp_path / "kept")
     assert counting.count == 30
 

@@ -18,6 +18,7 @@ import pytest
 import tensorflow as tf
 
 from skkd import FiveBlockCNN, KDClassifier, NetworkClassifier
+from skkd.models._checkpoint import Checkpoint
 from skkd.models._trainer import EpochSeeds
 
 NETWORK = FiveBlockCNN(filters=(4,), dense=(8,))
@@ -126,6 +127,7 @@ def test_a_fit_cut_off_while_it_writes_its_checkpoint_goes_on_from_the_one_befor
             NetworkClassifier(NETWORK, **params).fit(*data)
     (kept,) = tmp_path.iterdir()
     assert joblib.load(kept)["epoch"] == 2
+    assert NetworkClassifier(NETWORK, **params).set_params(epochs=1).fit(*data).n_iter_ == 1
     resumed = NetworkClassifier(NETWORK, **params).fit(*data)
     whole = NetworkClassifier(NETWORK, epochs=4, random_state=0).fit(*data)
     np.testing.assert_array_equal(weights(resumed), weights(whole))
@@ -210,6 +212,21 @@ def test_the_same_fit_run_twice_at_once_in_one_folder_comes_to_the_same_weights_
     for classifier in (first, *other):
         np.testing.assert_array_equal(weights(classifier), weights(whole))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_two_that_write_one_checkpoint_at_once_do_not_mix(tmp_path, monkeypatch):
+    first, second = (Checkpoint(tmp_path, "key", 5, []) for _ in range(2))
+    first.state, second.state = {"epoch": 1}, {"epoch": 2}
+    dump = joblib.dump
+
+    def dump_meanwhile(state, path):
+        dump(state, path)
+        if state is first.state:
+            second._write()
+
+    monkeypatch.setattr(joblib, "dump", dump_meanwhile)
+    first._write()
+    assert joblib.load(first.path) == first.state
 
 
 class ThrowAway(keras.optimizers.schedules.LearningRateSchedule):
