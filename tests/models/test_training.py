@@ -168,8 +168,10 @@ def test_a_checkpoint_that_cannot_be_written_is_said_and_training_is_not_lost(
         else:
             patched.setattr(pathlib.Path, "unlink", refuse)
             said = "is not needed any more and cannot be removed.*Read-only"
-        with pytest.warns(UserWarning, match=said):
+        with pytest.warns(UserWarning, match=said) as caught:
             classifier.fit(*data)
+    ours = [warning for warning in caught if warning.category is UserWarning]
+    assert {warning.filename for warning in ours} == {__file__}
     assert len(list(tmp_path.iterdir())) == (0 if fault == "full" else 1)
     whole = NetworkClassifier(NETWORK, epochs=3, random_state=0).fit(*data)
     np.testing.assert_array_equal(weights(classifier), weights(whole))
