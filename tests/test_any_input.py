@@ -471,7 +471,7 @@ def shap_explanations(draw, kit, name):
 # Images and their files
 
 
-@case("images.as_images", many=400, files=True)
+@case("images.as_images", many=800, files=True)
 def any_images(draw, kit, name):
     given = draw(st.one_of(images(odds=2).map(lambda pair: pair[0]), paths(kit), JUNK))
     options = draw(reading_options())
@@ -669,7 +669,7 @@ def predicted(draw):
     return given, classes, (plain_y, plain) if is_right else None
 
 
-@case("net_benefit", many=500)
+@case("net_benefit", many=900)
 def benefits(draw, kit, name):
     given, classes, plain = draw(predicted())
     if np.ndim(given["y_proba"]) == 2 and draw(st.booleans()):
@@ -835,7 +835,7 @@ def scorers(draw, kit, name):
     return score, {"explainer_class": explainer_class, "X": X, "y": y}, anything
 
 
-@case("pointing_game", "saliency_iou", many=300)
+@case("pointing_game", "saliency_iou", many=500)
 def localizations(draw, kit, name):
     n = draw(st.sampled_from([0, 1, 2, 5]))
     explanation, plain = draw(maps(n, kit))

@@ -159,7 +159,11 @@ def _without_nullable(y):
 
 def _check_classes(y, given, known, owner):
     """Return the classes to tell apart, sorted and at least two."""
-    labels = np.unique(y if given is None else _without_nullable(given))
+    try:
+        labels = np.unique(y if given is None else _without_nullable(given))
+    except TypeError as error:
+        name = "y" if given is None else "classes"
+        raise ValueError(f"{name} must hold labels of one kind, none missing: {error}") from error
     if known is None:
         if len(labels) < 2:
             raise ValueError(
