@@ -10,6 +10,7 @@ import skkd
 # Center of each room's box.
 PLACES = {
     "metrics": (6.0, 4),
+    "blocks": (3.2, 4),
     "distillation": (0.9, 3.2),
     "explanation": (7.8, 3.1),
     "datasets": (-1.2, 2.3),

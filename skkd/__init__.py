@@ -5,6 +5,7 @@ import importlib
 __version__ = "0.1.0"
 
 _PUBLIC = {
+    "blocks": (),
     "datasets": (),
     "distillation": ("Hints", "KDClassifier", "Teacher"),
     "explanation": (

@@ -111,10 +111,12 @@ def test_a_worker_killed_in_mid_search_changes_nothing(cluster, data, tmp_path):
     splits = list(StratifiedKFold(3).split(X, y))
     teacher = Counting(tmp_path / "two")
     two = search(teacher, memory=tmp_path / "kept", student=student).set_params(cv=splits)
-    # What Dask itself puts on one worker alone is lost with it.
+    # What is on one worker alone is lost with it, and Dask would take all other copies away.
+    cluster.amm.stop()
     with joblib.parallel_config(backend="dask", scatter=[X, y, *chain.from_iterable(splits)]):
         two.fit(X, y)
     assert mark.exists()
+    cluster.amm.start()
     cluster.wait_for_workers(2)
     assert len(before & set(cluster.run(os.getpid).values())) == 1
     assert scores(two) == scores(one)

@@ -13,7 +13,10 @@ import skkd
 HERE = Path(__file__)
 SIGNATURES = HERE.with_name("public_signatures.txt")
 API = HERE.parents[1] / "docs" / "api.rst"
-ROOMS = ["datasets", "distillation", "explanation", "images", "metrics", "models", "persistence"]
+ROOMS = [
+    *("blocks", "datasets", "distillation", "explanation", "images", "metrics", "models"),
+    "persistence",
+]
 
 
 def names_in(room):
