@@ -415,6 +415,6 @@ def test_a_layer_that_does_not_say_its_shape_is_named():
 
 @pytest.mark.skipif(not FORGETFUL, reason="this Keras knows how many images there are")
 def test_a_layer_that_forgets_how_many_images_there_are_is_named():
-    dense = layers.EinsumDense("abc,cd->abd", (8, 4), name="forgets")
+    dense = layers.EinsumDense("abc,ce->abe", (8, 4), name="forgets")
     with pytest.raises(ValueError, match=r"layer 'forgets' .* install a newer Keras"):
         count_flops(sequential(keras.Input((8, 6)), dense))
