@@ -241,7 +241,7 @@ def refusal(error, one, called, given):
         names |= {*owner.get_params(deep=False)}
     names -= {"self", "kwargs"}
     if one.files:
-        names |= {value for value in given.values() if isinstance(value, str) and value}
+        names |= {"path", *(value for value in given.values() if isinstance(value, str) and value)}
     if not any(re.search(rf"(?<!\w){re.escape(name)}(?!\w)", str(error)) for name in names):
         return f"it names none of {sorted(names)}"
     return None
