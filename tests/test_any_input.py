@@ -241,7 +241,7 @@ def refusal(error, one, called, given):
         names |= {*owner.get_params(deep=False)}
     names -= {"self", "kwargs"}
     if one.files:
-        names |= {value for value in given.values() if isinstance(value, str) and value}
+        names |= {"path", *(value for value in given.values() if isinstance(value, str) and value)}
     if not any(re.search(rf"(?<!\w){re.escape(name)}(?!\w)", str(error)) for name in names):
         return f"it names none of {sorted(names)}"
     return None
@@ -475,7 +475,8 @@ def shap_explanations(draw, kit, name):
 def any_images(draw, kit, name):
     given = draw(st.one_of(images(odds=2).map(lambda pair: pair[0]), paths(kit), JUNK))
     options = draw(reading_options())
-    return as_images, {"X": given, **options}, lambda X: X.shape[0] + len(X[:])
+    # Files are read when rows are asked for.
+    return lambda X, **options: as_images(X, **options)[:], {"X": given, **options}, anything
 
 
 @st.composite
@@ -509,7 +510,7 @@ def made_of(pair):
 def any_paths(draw, kit, name):
     frames = {"frames": draw(st.sampled_from([None, "first", "all", "last", 3]))}
     given = {"paths": draw(st.one_of(paths(kit), JUNK)), **draw(reading_options()), **frames}
-    return ImagePaths, given, lambda X: X[:]
+    return lambda paths, **options: ImagePaths(paths, **options)[:], given, anything
 
 
 @case("images.read_image", many=200, files=True)

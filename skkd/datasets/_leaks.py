@@ -132,7 +132,12 @@ def check_split(train, test, *, method="exact", threshold=8, verbose=True) -> Bu
         _side(*side) for side in (("train", train), ("test", test))
     )
     _check_kinds(y_train, y_test)
-    prints = [_fingerprints(X, method, verbose) for X in (X_train, X_test)]
+    prints = []
+    for name, X in (("train", X_train), ("test", X_test)):
+        try:
+            prints.append(_fingerprints(X, method, verbose))
+        except ValueError as error:
+            raise ValueError(f"{name}: {error}") from error
     found = pd.DataFrame(
         {
             "group": _group(np.concatenate(prints), threshold),
@@ -203,14 +208,19 @@ def _side(name, side):
         X, y = side
     else:
         raise ValueError(f"{name} must be a Bunch or a tuple (X, y); got {type(side).__name__}")
+    if not np.size(getattr(X, "shape", (0,))):
+        raise ValueError(f"{name} must hold images and their labels; got the single value {X!r}")
     X = as_column(X)
+    try:
+        y = np.asarray(y)
+    except ValueError as error:
+        raise ValueError(f"{name} must have a label for each image: {error}") from error
+    if y.ndim != 1:
+        raise ValueError(f"{name} must have a label for each image; got labels of shape {y.shape}")
     # Stores have a shape but need have no length: Zarr arrays have none.
     n_images = X.shape[0] if hasattr(X, "shape") else len(X)
     if n_images != len(y):
         raise ValueError(f"{name} must have a label for each image; got {n_images} and {len(y)}")
-    y = np.asarray(y)
-    if y.ndim != 1:
-        raise ValueError(f"{name} must have a label for each image; got labels of shape {y.shape}")
     return X, y
 
 

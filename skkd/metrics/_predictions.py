@@ -4,6 +4,8 @@ import numpy as np
 import pandas as pd
 from sklearn.utils import check_array, column_or_1d
 
+from skkd.images._conversions import as_numbers
+
 # Probabilities written with three decimals, or a softmax in single precision, miss a sum of 1 by
 # less than this; counts, logits and unnormalized scores miss it by far more.
 SUM_TOLERANCE = 1e-3
@@ -33,7 +35,7 @@ class Precision:
         values = np.asarray(y_proba)
         # bfloat16 is of no kind that numpy knows; integers and booleans compare as float64.
         if values.dtype.kind not in "fV":
-            values = values.astype(np.float64)
+            values = as_numbers(values, "y_proba").astype(np.float64)
         self._type = values.dtype
         if self._type == np.float64 and (values.astype(np.float32) == values).all():
             self._type = np.dtype(np.float32)
