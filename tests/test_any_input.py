@@ -5,6 +5,7 @@ Each gives a right result, or refuses by a ValueError or TypeError that names an
 
 import contextlib
 import inspect
+import os
 import re
 import traceback
 import warnings
@@ -45,8 +46,10 @@ from skkd import (
     Teacher,
     TimingDisplay,
     TransferNet,
+    blocks,
     datasets,
     metrics,
+    persistence,
 )
 from skkd.distillation import load_teacher
 from skkd.images import ImagePaths, as_images, read_image
@@ -525,6 +528,60 @@ def any_teacher_file(draw, kit, name):
     known = st.sampled_from([*kit.files, str(kit.folder), "a\0b.keras"])
     path = draw(st.one_of(known, JUNK.filter(lambda path: path != "")))
     return load_teacher, {"path": path}, anything
+
+
+# Files of estimators and blocks of files
+
+
+@case("NetworkClassifier.save", "KDClassifier.save", few=2, many=12, files=True)
+@case(*(f"{name}.save" for name in EXPLAINERS), few=2, many=12, files=True)
+def saving(draw, kit, name):
+    known = {"NetworkClassifier": kit.network, "KDClassifier": kit.student, **kit.explainers}
+    to = kit.folder / "a.skkd"
+    wrong = JUNK.filter(lambda path: not isinstance(path, str | bytes | os.PathLike))
+    places = st.sampled_from([to, str(to), kit.folder, kit.folder / "no" / "a.skkd", "a\0b"])
+    return known[name.partition(".")[0]].save, {"path": draw(st.one_of(places, wrong))}, anything
+
+
+@case("load", few=3, many=60, files=True)
+def loading(draw, kit, name):
+    known = st.sampled_from([*kit.saved, *kit.files, str(kit.folder), "a\0b"])
+    given = {"path": draw(st.one_of(known, JUNK.filter(lambda path: path != "")))}
+    given["custom_objects"] = draw(st.one_of(st.sampled_from([None, None, {}]), JUNK))
+
+    def check(loaded):
+        assert isinstance(loaded, NetworkClassifier | GradCAMExplainer)
+
+    return skkd.load, given, check
+
+
+@case("persistence.NotSaved", few=1, many=5)
+def a_stand_in(draw, kit, name):
+    return persistence.NotSaved, {"description": draw(JUNK)}, anything
+
+
+@case("blocks.predict_block", "blocks.teacher_block", "blocks.explain_block", files=True)
+def blocks_of_files(draw, kit, name):
+    given = {"paths": draw(st.one_of(st.sampled_from([kit.files, kit.files, []]), JUNK))}
+    model = {"t": "teacher", "e": "explainer"}.get(given_name(name)[0], "model")
+    given[model] = draw(st.one_of(st.sampled_from([*kit.saved, kit.files[0]]), JUNK))
+    if model == "teacher":
+        given["color_mode"] = draw(st.sampled_from(["grayscale", "grayscale", "rgb", "a", None]))
+
+    def check(result):
+        assert len(result) == len(given["paths"])
+
+    return getattr(blocks, given_name(name)), given, check
+
+
+@case("blocks.write_block", files=True)
+def written_blocks(draw, kit, name):
+    given = {"paths": draw(st.one_of(st.sampled_from([kit.files, kit.files, []]), JUNK))}
+    wrong = JUNK.filter(lambda path: not isinstance(path, str | bytes | os.PathLike))
+    given["folder"] = draw(st.one_of(st.just(kit.folder / "out"), wrong))
+    given["block"] = draw(st.one_of(st.just(blocks.predict_block), JUNK))
+    given["model"] = draw(st.one_of(st.sampled_from(kit.saved), JUNK))
+    return blocks.write_block, given, anything
 
 
 # Data sets
@@ -1088,6 +1145,9 @@ def kit(tmp_path_factory):
     explainers = {name: explainer.fit(X) for name, explainer in explainers.items()}
     folder = tmp_path_factory.mktemp("files")
     classes = tmp_path_factory.mktemp("classes")
+    saved = [str(folder / "network.skkd"), str(folder / "explainer.skkd")]
+    network.save(saved[0])
+    explainers["GradCAMExplainer"].save(saved[1])
     for label in "ab":
         (classes / label).mkdir()
         Image.new("L", (SIDE, SIDE)).save(classes / label / "1.png")
@@ -1113,6 +1173,7 @@ def kit(tmp_path_factory):
             cv=2,
         ).fit(X, y),
         files=[str(folder / f"{number}.png") for number in range(3)],
+        saved=saved,
     )
 
 

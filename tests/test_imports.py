@@ -11,7 +11,7 @@ MAY_IMPORT = {
     "_keras_objects": set(),
     "_memory": set(),
     "images": set(),
-    "persistence": {"_keras_objects"},
+    "persistence": {"_keras_objects", "_scikeras"},
     "_scikeras": {"_backend", "_keras_objects"},
     "_backend": set(),
     "datasets": {"images"},

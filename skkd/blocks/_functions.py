@@ -7,6 +7,7 @@ import keras
 import numpy as np
 import pandas as pd
 
+from skkd.blocks._listed import listed
 from skkd.distillation import load_teacher
 from skkd.distillation._keras_teacher import KerasTeacher
 from skkd.explanation import BaseExplainer
@@ -57,9 +58,10 @@ def predict_block(paths, model) -> pd.DataFrame:
     >>> predictions.columns.tolist(), predictions.shape
     (['path', '0', '1'], (1, 3))
     """
+    names = listed(paths)
     classifier = _kept(model, "model", _read_classifier)
     labels = classifier.classes_
-    values = classifier.predict_proba(paths) if len(paths) else np.empty((0, len(labels)))
+    values = classifier.predict_proba(names) if names else np.empty((0, len(labels)))
     return _table(paths, values, labels)
 
 
@@ -110,10 +112,11 @@ def teacher_block(
     if color_mode not in ("grayscale", "rgb"):
         # What all files of a block are says nothing about those of the next.
         raise ValueError(f"color_mode must be 'grayscale' or 'rgb'; got {color_mode!r}")
+    names = listed(paths)
     asked, labels = _kept(teacher, "teacher", _read_teacher)
-    if not len(paths):
+    if not names:
         return _table(paths, np.empty((0, len(labels))), labels)
-    images = ImagePaths(paths, image_size=image_size, color_mode=color_mode, window=window)
+    images = ImagePaths(names, image_size=image_size, color_mode=color_mode, window=window)
     return _table(paths, asked.logits(images, batch_size), labels)
 
 
@@ -132,7 +135,10 @@ def explain_block(paths, explainer) -> np.ndarray:
     maps : ndarray of shape (n, ...), float32
         What the explainer's ``transform`` returns.
     """
-    return np.asarray(_kept(explainer, "explainer", _read_explainer).transform(paths))
+    names = listed(paths)
+    if not names:
+        raise ValueError("paths must name at least one image file; got none")
+    return np.asarray(_kept(explainer, "explainer", _read_explainer).transform(names))
 
 
 class _Network:
@@ -147,8 +153,7 @@ class _Network:
         values = predict(self._network, read_for(self._model, paths), batch_size=32)
         finite = np.isfinite(values).all(axis=1)
         if not finite.all():
-            path = os.fspath(list(paths)[finite.argmin()])
-            raise ValueError(f"model: it gives NaN or infinity for {path}")
+            raise ValueError(f"model: it gives NaN or infinity for {paths[finite.argmin()]}")
         return values
 
 

@@ -5,9 +5,11 @@ import os
 from pathlib import Path
 from uuid import uuid4
 
+import joblib
 import numpy as np
 import pandas as pd
 
+from skkd.blocks._listed import listed
 from skkd.images._files import split_frame
 from skkd.models._read_once import read_once
 
@@ -71,7 +73,7 @@ def write_block(paths, folder, block, model, **options) -> str:
     """
     import pyarrow.parquet as pq
 
-    paths = [os.fsdecode(path) for path in paths]
+    paths = listed(paths)
     if not paths:
         raise ValueError("paths must name at least one image file; got none")
     if "<" in getattr(block, "__qualname__", "<"):
@@ -111,7 +113,7 @@ def _stamp(paths, block, model, options):
     """Return a digest of all that a result depends on beside the paths themselves."""
     files = [os.stat(split_frame(path)[0]) for path in paths]
     files = [(file.st_size, file.st_mtime_ns) for file in files]
-    made_by = (block.__module__, block.__qualname__, sorted(options.items()))
+    made_by = (block.__module__, block.__qualname__, joblib.hash(sorted(options.items())))
     return _digest([repr(made_by), read_once(model, _file_digest), repr(files)]).encode()
 
 

@@ -14,6 +14,7 @@ from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import check_array, check_is_fitted
 
 from skkd._scikeras import seeded
+from skkd._warnings import warn
 from skkd.distillation._answers import as_logits
 from skkd.distillation._callable_teacher import CallableTeacher
 from skkd.distillation._encoded import check_not_encoded
@@ -390,14 +391,19 @@ class KDClassifier(SavesMixin, SharesModels, ImageClassifierMixin, BaseEstimator
         """Load or fit the teachers, unless training goes on and they are there already."""
         made_of = _made_of(teachers)
         before = getattr(self, "_made_of", []) if again else []
-        same = len(before) == len(made_of) and all(map(_same_teacher, before, made_of))
-        if not (again and same):
+        if not (again and _same(before, made_of)):
             if again and hints:
                 raise ValueError(
                     "teacher cannot change while training goes on with hints, which were made "
                     "for the one before. Set it back, or begin anew with fit and warm_start=False"
                 )
             members = make_ready(teachers, lessons, _columns_of(X, student), student.verbose)
+            digests = getattr(self, "_teacher_digests", []) if again else []
+            if digests and digests != [member.fingerprint() for member in members]:
+                warn(
+                    "training goes on with another teacher than the one that the student, which "
+                    "was loaded from a file, has learned from before"
+                )
             self._set_teachers(members, teachers, student)
         self._teachers.weights = [one.weight for one in teachers if one.model is not None]
 
@@ -449,7 +455,7 @@ class KDClassifier(SavesMixin, SharesModels, ImageClassifierMixin, BaseEstimator
 
     def _to_save(self, teacher=False):
         params = self.get_params(deep=False)
-        if not (teacher or params["teacher"] is None or isinstance(params["teacher"], str)):
+        if not (teacher or isinstance(params["teacher"], str | PathLike | None)):
             params["teacher"] = NotSaved(_name_of(params["teacher"]))
         if not hasattr(self, "student_"):
             return params, None
@@ -463,12 +469,15 @@ class KDClassifier(SavesMixin, SharesModels, ImageClassifierMixin, BaseEstimator
             "teacher_digests": digests or getattr(self, "_teacher_digests", []),
             "teachers": [(kinds[type(one)], one.made_of()) for one in members] if teacher else [],
             "weights": self._teachers.weights if teacher else [],
+            "taught_by_these": teacher
+            and _same(_made_of(as_teachers(self.teacher)), self._made_of),
         }
 
     def _set_fitted(self, state):
         self.student_, self._hinted = state["student"], state["hinted"]
         members = [_KINDS_OF_TEACHERS[kind](*made_of) for kind, made_of in state["teachers"]]
-        self._set_teachers(members, as_teachers(self.teacher) if members else [], self.student_)
+        teachers = as_teachers(self.teacher) if state["taught_by_these"] else []
+        self._set_teachers(members, teachers, self.student_)
         self._teachers.weights = state["weights"]
         self._teacher_digests = state["teacher_digests"]
 
@@ -515,6 +524,10 @@ class KDClassifier(SavesMixin, SharesModels, ImageClassifierMixin, BaseEstimator
         """
         taught = self.classes_[self.teacher_predict_proba(X).argmax(axis=1)]
         return float(np.mean(self.predict(X) == taught))
+
+
+def _same(before, made_of):
+    return len(before) == len(made_of) and all(map(_same_teacher, before, made_of))
 
 
 def _made_of(teachers):

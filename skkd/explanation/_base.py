@@ -20,7 +20,7 @@ from skkd.images._conversions import split_dataset
 from skkd.images._finite import check_finite_images
 from skkd.images._shapes import check_image_shape
 from skkd.models._batches import Batches, as_memory_allows
-from skkd.models._estimators import find_classifier, find_reader
+from skkd.models._estimators import find_classifier, find_model, find_reader
 from skkd.models._graph import open_model, without_traces
 from skkd.models._labels import as_labels
 from skkd.models._layout import image_layout, read_as_taken
@@ -349,6 +349,12 @@ class BaseExplainer(SavesMixin, TransformerMixin, BaseEstimator, metaclass=ABCMe
         params = self.get_params(deep=False)
         if not hasattr(self, "classes_"):
             return params, None
+        if find_model(self.estimator)[0] is not self.model_:
+            raise ValueError(
+                f"estimator has been fitted anew since this {type(self).__name__} was; fit it again"
+            )
+        while hasattr(params["estimator"], "best_estimator_"):
+            params["estimator"] = params["estimator"].best_estimator_
         # Found again in the estimator.
         found = {"_steps_before", "_layout", "_metadata_request", *params}
         state = BaseExplainer.__getstate__(self)

@@ -18,7 +18,8 @@ def files_digest(images):
     digest : str
         Another one if a byte, the order, or how the files are read is another.
     """
-    digest = hashlib.blake2b(f"{images.shape}{images.dtype}".encode(), digest_size=16)
+    read_as = f"{images.shape}{images.dtype}{images.window!r}"
+    digest = hashlib.blake2b(read_as.encode(), digest_size=16)
     for path in images.paths:
         name, frame = split_frame(path)
         with open(name, "rb") as file:

@@ -323,6 +323,11 @@ class NetworkClassifier(SavesMixin, SharesModels, ImageClassifierMixin, BaseEsti
         as `KDClassifier`, adds to it and hands it on to ``_learn``.
         """
         self._validate_params()
+        if not again:
+            # A fit that fails leaves nothing that predicts, which would be the old network under
+            # the labels of the new images.
+            for name in ("model_", "_logits_model"):
+                vars(self).pop(name, None)
         self._check_learning_rate()
         self._check_checkpoint()
         self._check_lasting_parameters(again)
@@ -381,7 +386,7 @@ class NetworkClassifier(SavesMixin, SharesModels, ImageClassifierMixin, BaseEsti
             self._check_files(images, name)
         if keep and name == "X":
             # Of other images it is taken where they are read anyway.
-            self.data_digest_ = files_digest(images) if from_files else None
+            self._files_digest = files_digest(images) if from_files else None
         if keep and self.image_cache is not None:
             images = keep_decoded(images, self.image_cache, verbose=self.verbose)
         if not reset and (len(self._input_shape) > 1 or len(images.shape) > 2):
@@ -485,12 +490,10 @@ class NetworkClassifier(SavesMixin, SharesModels, ImageClassifierMixin, BaseEsti
         early_stopping = self._make_early_stopping()
         digest = lessons.answer_questions(
             self.batch_size,
-            digest=self.checkpoint is not None or self.data_digest_ is None,
+            digest=self.checkpoint is not None or self._files_digest is None,
             verbose=self.verbose,
         )
-        self.data_digest_ = joblib.hash(
-            (self.data_digest_ or digest, lessons.labels, lessons.sample_weight)
-        )
+        learned = self._files_digest or digest, lessons.labels, lessons.sample_weight
         batches, validation = lessons.batches(self.batch_size)
         scope = self.distribution.scope() if self.distribution else contextlib.nullcontext()
         with kept_memory(), scope, naming_files(batches, validation), without_advice():
@@ -500,9 +503,6 @@ class NetworkClassifier(SavesMixin, SharesModels, ImageClassifierMixin, BaseEsti
                 changed = self.learning_rate != self._learning_rate
                 self._trainer.follow(lessons.loss, self.learning_rate if changed else None)
             else:
-                for name in ("model_", "_logits_model"):
-                    # A fit that fails leaves nothing that predicts.
-                    vars(self).pop(name, None)
                 self._cannot_go_on = None
                 optimizer = self._make_optimizer()
                 on_one_device(optimizer)
@@ -524,6 +524,7 @@ class NetworkClassifier(SavesMixin, SharesModels, ImageClassifierMixin, BaseEsti
                 checkpoint=self._make_checkpoint(lessons, digest, early_stopping, epochs),
             )
         self._attach_models()
+        self.data_digest_ = joblib.hash(learned)
         self.history_ = dict(self._trainer.history_)
         self.n_iter_ = self._trainer.current_epoch
         return self
@@ -662,7 +663,7 @@ class NetworkClassifier(SavesMixin, SharesModels, ImageClassifierMixin, BaseEsti
             None if lost else training["optimizer_state"],
         )
         if not (lost or found):
-            self._cannot_go_on = "the optimizer's state of weights, which have the same names"
+            self._cannot_go_on = "the order of weights, some of which have the same names"
         self._learning_rate = None if lost else training["learning_rate"]
         self._attach_models()
         self.n_iter_ = self._trainer.current_epoch

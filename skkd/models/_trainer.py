@@ -165,13 +165,12 @@ class NetworkTrainer(BaseWrapper):
         self._release()
 
     def optimizer_state(self):
-        """Return the values of the optimizer's variables by their paths, None if some share one.
-
-        In a network that was read, variables may be in another order.
-        """
+        """Return the values of the optimizer's variables, and of which weights in which order."""
         variables = self.model_.optimizer.variables
-        state = {variable.path: keras.ops.convert_to_numpy(variable) for variable in variables}
-        return state if len(state) == len(variables) else None
+        return {
+            "weights": _names(self.model_.trainable_variables),
+            "values": {str(n): keras.ops.convert_to_numpy(v) for n, v in enumerate(variables)},
+        }
 
     def go_on_from(self, history, optimizer_state):
         """Take up training that another trainer of the same network was at.
@@ -180,22 +179,27 @@ class NetworkTrainer(BaseWrapper):
         ----------
         history : dict of str to list of float
             What it wrote down of each epoch.
-        optimizer_state : dict of str to ndarray or None
+        optimizer_state : dict or None
             What its `optimizer_state` gave.
 
         Returns
         -------
         found : bool
-            Whether the state is that of the optimizer, which otherwise stays at its beginning.
+            Whether the state is that of the optimizer, which otherwise stays at its beginning: in
+            a network that was read, weights may be in another order.
         """
         self.initialize(None)
         self._ensure_compiled_model()
         optimizer = self.model_.optimizer
         optimizer.build(self.model_.trainable_variables)
-        paths = [variable.path for variable in optimizer.variables]
-        found = optimizer_state is not None and sorted(paths) == sorted(optimizer_state)
-        for variable in optimizer.variables if found else ():
-            variable.assign(optimizer_state[variable.path])
+        names = _names(self.model_.trainable_variables)
+        found = (
+            optimizer_state is not None
+            and optimizer_state["weights"] == names
+            and len(set(names)) == len(names)
+        )
+        for number, variable in enumerate(optimizer.variables if found else ()):
+            variable.assign(optimizer_state["values"][str(number)])
         self.history_ = history
         self._release()
         return found
@@ -265,3 +269,8 @@ class NetworkTrainer(BaseWrapper):
             self.history_ = {"loss": []}
         for name, values in self.model_.history.history.items():
             self.history_.setdefault(name, []).extend(values)
+
+
+def _names(variables):
+    # Without the names of models around a layer, which a model that is read need not have.
+    return [f"{'/'.join(v.path.split('/')[-2:])} {tuple(v.shape)}" for v in variables]

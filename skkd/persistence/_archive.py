@@ -1,12 +1,19 @@
 """One file of several members, each with a checksum."""
 
 import hashlib
+import io
 import os
 import uuid
 import zipfile
 from pathlib import Path
 
 CHECKSUMS = "SHA256SUMS"
+
+
+def check_path(path):
+    """Raise TypeError unless a user has given the path of a file."""
+    if not isinstance(path, str | os.PathLike):
+        raise TypeError(f"path must be a str or a path; got {path!r}")
 
 
 def write_archive(path, members):
@@ -19,7 +26,8 @@ def write_archive(path, members):
     members : dict of str to bytes
         Contents by name. ``SHA256SUMS`` is added, in the format of ``sha256sum --check``.
     """
-    path = Path(path)
+    # Of a link, the file that it leads to is replaced.
+    path = Path(os.path.realpath(path))
     unfinished = path.with_name(f"{path.name}-{uuid.uuid4().hex}.part")
     try:
         with zipfile.ZipFile(unfinished, "w", zipfile.ZIP_STORED) as archive:
@@ -49,12 +57,17 @@ def read_archive(path):
     ValueError
         If the file is another one, or not as it was written.
     """
+    check_path(path)
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"path: there is no file {str(path)!r}")
     members = {}
     try:
-        with zipfile.ZipFile(path) as archive:
+        whole = path.read_bytes()
+        # zipfile reads past whatever stands before and behind an archive.
+        if whole[:4] != b"PK\x03\x04" or whole[-22:-18] != b"PK\x05\x06":
+            raise zipfile.BadZipFile("it does not begin and end as one")
+        with zipfile.ZipFile(io.BytesIO(whole)) as archive:
             for entry in archive.infolist():
                 # Members are written uncompressed, so that what is read is no larger than the file.
                 if entry.compress_type != zipfile.ZIP_STORED or entry.filename in members:

@@ -2,6 +2,9 @@
 
 import json
 
+from sklearn.base import BaseEstimator
+
+from skkd._scikeras import own_seeds
 from skkd.persistence._archive import read_archive
 from skkd.persistence._saving import FORMAT, RECORD
 from skkd.persistence._values import Reader
@@ -11,7 +14,8 @@ def load(path, *, custom_objects=None, safe_mode=True):
     """Read an estimator or explainer that its method ``save`` has written.
 
     Nothing in the file is run: networks are read in Keras's safe mode, arrays without pickle, and
-    classes are those of skkd and Keras and those that you pass.
+    classes are those of skkd and Keras and those that you pass. Parameters that name folders, such
+    as ``checkpoint``, are used by the next fit: look at them in a file that you do not trust.
 
     Parameters
     ----------
@@ -50,19 +54,28 @@ def load(path, *, custom_objects=None, safe_mode=True):
     >>> bool((loaded.predict_proba(X) == classifier.predict_proba(X)).all())
     True
     """
+    if not isinstance(custom_objects, dict | None):
+        raise TypeError(f"custom_objects must be a dict or None; got {custom_objects!r}")
     members = read_archive(path)
     try:
         record = json.loads(members[RECORD])
-        version, content = record["format"], record["content"]
-    except (KeyError, TypeError, ValueError) as error:
+        version, content = int(record["format"]), record["content"]
+        written_by = record["versions"]["skkd"]
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise ValueError(f"path: {str(path)!r} was not written by save(path): {error}") from error
     if version > FORMAT:
         raise ValueError(
-            f"path: {str(path)!r} is of format {version}, written by skkd "
-            f"{record['versions']['skkd']}; this version reads up to {FORMAT}: install a later one"
+            f"path: {str(path)!r} is of format {version}, written by skkd {written_by}; this "
+            f"version reads up to {FORMAT}: install a later one"
         )
     reader = Reader(members, custom_objects or {}, safe_mode)
     try:
-        return reader.decode(content)
+        # Layers that are made draw seeds, and nobody else's random numbers must move.
+        with own_seeds(0):
+            estimator = reader.decode(content)
+    # What is wrong with a file that somebody else made may be anything.
     except Exception as error:
         raise ValueError(f"path: {str(path)!r} cannot be read: {error}") from error
+    if not isinstance(estimator, BaseEstimator):
+        raise ValueError(f"path: {str(path)!r} holds no estimator but {type(estimator).__name__}")
+    return estimator

@@ -8,8 +8,8 @@ from importlib.metadata import version
 import keras
 
 from skkd._warnings import warn
-from skkd.persistence._archive import write_archive
-from skkd.persistence._values import CannotSaveError, Writer
+from skkd.persistence._archive import check_path, write_archive
+from skkd.persistence._values import Writer
 
 FORMAT = 1
 RECORD = "skkd.json"
@@ -53,14 +53,22 @@ def write(estimator, path, params, fitted):
     params, fitted : dict of str to object
         Its parameters, and what makes it fitted or None.
     """
+    check_path(path)
     writer = Writer()
     try:
         content = writer.encode_estimator(estimator, params, fitted)
-        write_archive(path, {RECORD: _record(writer, content), **writer.members})
-    except CannotSaveError as error:
+        record = _record(writer, content)
+    # CannotSaveError is one; so is what JSON does not allow.
+    except ValueError as error:
         raise ValueError(f"{type(estimator).__name__} cannot be saved: {error}") from error
     except OSError as error:
         raise OSError(f"path: cannot write {str(path)!r}: {error}") from error
+    try:
+        write_archive(path, {RECORD: record, **writer.members})
+    except OSError as error:
+        raise OSError(f"path: cannot write {str(path)!r}: {error}") from error
+    except ValueError as error:
+        raise ValueError(f"path: there can be no file {str(path)!r}: {error}") from error
     if writer.left_out:
         warn(
             f"the file leaves out what needs code to be read: {', '.join(writer.left_out)}. What "

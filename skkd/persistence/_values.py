@@ -146,6 +146,9 @@ class Writer:
             try:
                 encoded["parameters"][parameter] = self.encode(given)
             except CannotSaveError:
+                # Without what it explains an explainer is nothing.
+                if fitted is not None and parameter == "estimator":
+                    raise
                 encoded["parameters"][parameter] = {"$not_saved": _describe(given)}
                 self.left_out.append(f"{parameter} of {name}, {_describe(given)}")
         if requests := _asked_for(value):
@@ -171,7 +174,7 @@ class Writer:
             items = [self.encode(item) for item in array.ravel().tolist()]
             return {"$array": items, "shape": list(array.shape), "dtype": "object"}
         _check_type(array)
-        if array.size <= _IN_JSON and array.dtype.kind in "biufU":
+        if array.size <= _IN_JSON and array.dtype.kind in "biufU" and array.dtype.char not in "gG":
             items = [self.encode(item) for item in array.ravel().tolist()]
             return {"$array": items, "shape": list(array.shape), "dtype": array.dtype.str}
         content = io.BytesIO()
@@ -185,9 +188,12 @@ class Writer:
             return self.encode_estimator(value, *value._to_save())
         if _is_public(type(value)):
             return self.encode_estimator(value, value.get_params(deep=False))
-        if isinstance(value, Pipeline):
-            return {"$pipeline": [[name, self.encode(step)] for name, step in value.steps]}
-        if isinstance(value, FrozenEstimator):
+        # What derives from these may do anything.
+        if type(value) is Pipeline:
+            options = value.get_params(deep=False)
+            steps = [[name, self.encode(step)] for name, step in options.pop("steps")]
+            return {"$pipeline": steps, "options": self.encode(options)}
+        if type(value) is FrozenEstimator:
             return {"$frozen": self.encode(value.estimator)}
         return {"$skops": self._add("estimator", ".skops", _dump_with_skops(value))}
 
@@ -200,6 +206,8 @@ class Writer:
     def _encode_keras(self, value):
         if not (hasattr(value, "get_config") and _is_keras(value)) or functions_in(value):
             raise CannotSaveError(_describe(value))
+        if getattr(value, "weights", None):
+            raise CannotSaveError(f"{_describe(value)}, which has weights of its own")
         try:
             config = json.loads(json.dumps(keras.saving.serialize_keras_object(value)))
         # A user's class that does not say how it is made, or not with plain values.
@@ -330,7 +338,8 @@ class Reader:
         return made
 
     def _decode_pipeline(self, encoded):
-        return Pipeline([(name, self.decode(step)) for name, step in encoded["$pipeline"]])
+        steps = [(name, self.decode(step)) for name, step in encoded["$pipeline"]]
+        return Pipeline(steps, **self.decode(encoded["options"]))
 
     def _decode_frozen(self, encoded):
         return FrozenEstimator(self.decode(encoded["$frozen"]))
@@ -428,7 +437,12 @@ def _asked_for(estimator):
 
 def _check_type(array):
     """Refuse types that NumPy does not write so that it reads them again, such as bfloat16."""
-    if array.dtype.isbuiltin != 1 and array.dtype.kind not in "US":
+    try:
+        same = np.dtype(array.dtype.str) == array.dtype
+    # Some types of other packages have a name that NumPy does not know.
+    except TypeError:
+        same = False
+    if array.dtype.kind not in "biufcmMSU" or not same:
         raise CannotSaveError(f"an array of type {array.dtype}")
 
 
@@ -462,7 +476,11 @@ def _import_skops(doing):
 def _dump_with_skops(estimator):
     """Return an estimator as skops writes it, if skops reads it without being told to trust it."""
     skops = _import_skops("write")
-    content = skops.dumps(estimator)
+    try:
+        content = skops.dumps(estimator)
+    # Of what skops does not know it may trip over anything.
+    except Exception as error:
+        raise CannotSaveError(f"skops cannot write {type(estimator).__name__}: {error}") from error
     if untrusted := skops.get_untrusted_types(data=content):
         raise CannotSaveError(
             f"{type(estimator).__name__} holds {untrusted}, which skops does not trust by itself"

@@ -188,7 +188,8 @@ def check_outcome(path, read):
     """Fail unless a file gives images, or a ValueError or OSError that names it."""
     try:
         images = read(path)
-    except (ValueError, OSError) as error:
+    # ImportError says which package reads it.
+    except (ValueError, OSError, ImportError) as error:
         if path.name not in str(error):
             raise AssertionError(f"{path.name} is not named") from error
         return False

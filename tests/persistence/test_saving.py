@@ -3,6 +3,7 @@ import hashlib
 import io
 import json
 import pickle
+import random
 import sys
 import zipfile
 from pathlib import Path
@@ -12,8 +13,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.utils._param_validation import InvalidParameterError
@@ -161,15 +164,141 @@ def test_a_function_of_ones_own_is_read_where_it_is_given_and_trains_on(data, tm
 
 def test_weights_that_share_a_name_are_kept_but_not_trained_on(data, reread):
     X, y = data
-    inner = keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Conv2D(4, 3, name="same")])
+    inner = keras.Sequential([keras.Input((6, 6, 3)), keras.layers.Conv2D(3, 3, name="same")])
     inputs = keras.Input((8, 8, 1))
-    x = inner(keras.layers.Conv2D(3, 3, padding="same", name="same")(inputs))
+    x = keras.layers.Conv2D(3, 3, padding="same")(inputs)
+    x = inner(keras.layers.Conv2D(3, 3, name="same")(x))
     network = keras.Model(inputs, keras.layers.Dense(3)(keras.layers.Flatten()(x)))
     classifier = make_classifier(network).fit(X, y)
     loaded = reread(classifier)
     np.testing.assert_array_equal(loaded.predict_proba(X), classifier.predict_proba(X))
-    with pytest.raises(ValueError, match="the same names"):
+    with pytest.raises(ValueError, match="some of which have the same names"):
         loaded.partial_fit(X, y)
+
+
+@pytest.mark.parametrize("optimizer", ["nadam", "adafactor"])
+def test_a_sequential_of_a_function_trains_on_with_any_optimizer(optimizer, data, reread):
+    def network(input_shape, n_classes):
+        parts = [keras.layers.Flatten(), keras.layers.Dense(4), keras.layers.Dense(n_classes)]
+        return keras.Sequential([keras.Input(input_shape), *parts])
+
+    X, y = data
+    classifier = make_classifier(network, optimizer=optimizer).fit(X, y)
+    with pytest.warns(UserWarning, match="network of NetworkClassifier"):
+        loaded = reread(classifier).set_params(network=network)
+    loaded.partial_fit(X, y)
+    classifier.partial_fit(X, y)
+    np.testing.assert_array_equal(loaded.predict_proba(X), classifier.predict_proba(X))
+
+
+def test_what_was_unpickled_is_saved(data, fitted, student, reread):
+    X, _ = data
+    for estimator in (fitted, student, GradCAMExplainer(fitted).fit()):
+        copy = reread(pickle.loads(pickle.dumps(estimator)))
+        method = "transform" if isinstance(estimator, BaseExplainer) else "predict_proba"
+        np.testing.assert_array_equal(getattr(copy, method)(X), getattr(estimator, method)(X))
+
+
+def test_dates_and_other_byte_orders_are_kept_as_labels(data, reread):
+    X, y = data
+    for labels in (np.array(["2020-01-01", "2021-01-01", "2022-01-01"], "M8[D]"),
+                   np.array([1, 2, 3], ">i4")):  # fmt: skip
+        classifier = make_classifier().fit(X, labels[y])
+        np.testing.assert_array_equal(reread(classifier).predict(X), classifier.predict(X))
+
+
+def test_a_fit_that_fails_leaves_nothing_to_predict_with_or_to_save(data):
+    X, y = data
+    classifier = make_classifier().fit(X, np.array(["a", "b", "c"])[y])
+    with pytest.raises(ValueError, match="groups"):
+        classifier.fit(X, np.array(["x", "y", "z"])[(y + 1) % 3], groups=y)
+    with pytest.raises(NotFittedError):
+        classifier.predict(X)
+
+
+def test_a_layer_with_weights_is_not_kept_as_a_parameter_without_them(data, reread):
+    X, y = data
+    scaling = keras.layers.Normalization()
+    scaling.adapt(X.astype("float32"))
+    classifier = make_classifier(augmentation=scaling).fit(X, y)
+    with pytest.warns(UserWarning, match="augmentation of NetworkClassifier"):
+        loaded = reread(classifier)
+    with pytest.raises(InvalidParameterError, match=r"augmentation.*NotSaved"):
+        loaded.partial_fit(X, y)
+
+
+class Turned(FrozenEstimator):
+    def predict_proba(self, X):
+        return self.estimator.predict_proba(X)[:, ::-1]
+
+
+def test_what_derives_from_an_estimator_of_scikit_learn_is_not_taken_for_it(data, reread):
+    X, y = data
+    student = KDClassifier(Turned(LogisticRegression().fit(flat(X), y)), make_classifier())
+    student.fit(X, y)
+    with pytest.raises(ValueError, match="Turned"):
+        reread(student, teacher=True)
+
+
+def test_a_pipeline_keeps_its_options(data, fitted, reread):
+    pipeline = make_pipeline("passthrough", fitted, memory="kept", verbose=True)
+    loaded = reread(GradCAMExplainer(pipeline).fit()).estimator
+    assert (loaded.memory, loaded.verbose) == ("kept", True)
+
+
+def test_an_explainer_of_what_cannot_be_saved_or_was_refitted_is_refused(data, reread):
+    X, y = data
+    with pytest.raises(ValueError, match="Lambda layer"):
+        reread(GradCAMExplainer(lambda_convolution()).fit())
+    classifier = make_classifier().fit(X, y)
+    explainer = GradCAMExplainer(classifier).fit()
+    classifier.set_params(random_state=7).fit(X, y)
+    with pytest.raises(ValueError, match="fitted anew since"):
+        reread(explainer)
+
+
+def lambda_convolution():
+    return keras.Sequential(
+        [
+            keras.Input((8, 8, 1)),
+            keras.layers.Conv2D(2, 3),
+            keras.layers.Lambda(lambda x: x * 2, output_shape=(6, 6, 2)),
+            keras.layers.GlobalAveragePooling2D(),
+            keras.layers.Dense(3),
+        ]
+    )
+
+
+def test_an_explainer_of_a_search_is_saved_with_the_best_of_it(data, reread):
+    X, y = data
+    search = GridSearchCV(make_classifier(), {"learning_rate": [1e-3]}, cv=2).fit(X, y)
+    explainer = GradCAMExplainer(search).fit()
+    np.testing.assert_array_equal(reread(explainer).transform(X), explainer.transform(X))
+
+
+def test_a_teacher_that_changed_between_saving_and_going_on_is_said(data, teacher, tmp_path):
+    X, y = data
+    file = tmp_path / "teacher.keras"
+    teacher.save(file)
+    student = KDClassifier(file, make_classifier()).fit(X, y)
+    student.save(tmp_path / "student.skkd")
+    loaded = load(tmp_path / "student.skkd")
+    assert loaded.teacher == file
+    changed = keras.models.clone_model(teacher)
+    changed.set_weights([weights + 0.1 for weights in teacher.get_weights()])
+    changed.save(file)
+    with pytest.warns(UserWarning, match="another teacher than the one"):
+        loaded.partial_fit(X, y)
+
+
+def test_loading_moves_nobody_elses_random_numbers(fitted, tmp_path):
+    fitted.save(tmp_path / "student.skkd")
+    random.seed(3)
+    expected = random.random(), random.random()
+    random.seed(3)
+    first = random.random()
+    load(tmp_path / "student.skkd")
+    assert (first, random.random()) == expected
 
 
 def test_a_table_keeps_the_names_of_its_columns(data, reread):
