@@ -78,6 +78,9 @@ def write_block(paths, folder, block, model, **options) -> str:
         raise ValueError("paths must name at least one image file; got none")
     if "<" in getattr(block, "__qualname__", "<"):
         raise ValueError(f"block must be a function that a module defines by name; got {block!r}")
+    for argument, given in {"folder": folder, "model": model}.items():
+        if not isinstance(given, str | os.PathLike):
+            raise TypeError(f"{argument} must be a str or a path; got {given!r}")
     folder = Path(folder)
     name = _digest(paths)
     stamp = _stamp(paths, block, model, options)

@@ -443,8 +443,8 @@ class KDClassifier(SavesMixin, SharesModels, ImageClassifierMixin, BaseEstimator
             teachers, of networks as ``.keras`` files and of large arrays as ``.npy`` files.
         teacher : bool, default=False
             Write the teachers too: Keras models, and classifiers of scikit-learn if skops is
-            installed. False leaves a path as it is, and puts a `NotSaved` in place of any other
-            teacher, without which the student predicts and is explained.
+            installed. False leaves a path as it is, and puts a `~skkd.persistence.NotSaved` in
+            place of any other teacher, without which the student predicts and is explained.
 
         Raises
         ------

@@ -29,8 +29,9 @@ def load(path, *, custom_objects=None, safe_mode=True):
     Returns
     -------
     estimator : NetworkClassifier, KDClassifier or explainer
-        As it was: it predicts and explains the same, and is trained on. A `NotSaved` stands for a
-        parameter that could not be written, such as a function.
+        As it was: it predicts and explains the same, and is trained on. A
+        `~skkd.persistence.NotSaved` stands for a parameter that could not be written, such as a
+        function.
 
     Raises
     ------
