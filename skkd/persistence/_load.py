@@ -10,7 +10,7 @@ from skkd.persistence._saving import FORMAT, RECORD
 from skkd.persistence._values import Reader
 
 
-def load(path, *, custom_objects=None, safe_mode=True):
+def load(path, *, custom_objects=None):
     """Read an estimator or explainer that its method ``save`` has written.
 
     Nothing in the file is run: networks are read in Keras's safe mode, arrays without pickle, and
@@ -23,8 +23,6 @@ def load(path, *, custom_objects=None, safe_mode=True):
         The file.
     custom_objects : dict of str to object, default=None
         Classes in it that are neither of Keras nor of skkd, such as layers of your own, by name.
-    safe_mode : bool, default=True
-        Refuse layers that hold code. Set False only for a file whose writer you trust.
 
     Returns
     -------
@@ -69,7 +67,7 @@ def load(path, *, custom_objects=None, safe_mode=True):
             f"path: {str(path)!r} is of format {version}, written by skkd {written_by}; this "
             f"version reads up to {FORMAT}: install a later one"
         )
-    reader = Reader(members, custom_objects or {}, safe_mode)
+    reader = Reader(members, custom_objects or {})
     try:
         # Layers that are made draw seeds, and nobody else's random numbers must move.
         with own_seeds(0):

@@ -251,14 +251,11 @@ class Reader:
         Models, arrays and estimators of scikit-learn by the names of their members.
     custom_objects : dict of str to object
         Classes that are neither of Keras nor of skkd.
-    safe_mode : bool
-        Refuse layers that hold code.
     """
 
-    def __init__(self, members, custom_objects, safe_mode):
+    def __init__(self, members, custom_objects):
         self.members = members
         self.custom_objects = custom_objects
-        self.safe_mode = safe_mode
         self._models = {}
 
     def decode(self, encoded):
@@ -350,7 +347,7 @@ class Reader:
     def _decode_keras(self, encoded):
         config = encoded["$keras"]
         return keras.saving.deserialize_keras_object(
-            config, custom_objects=self._allowed(config), safe_mode=self.safe_mode
+            config, custom_objects=self._allowed(config), safe_mode=True
         )
 
     def _read_model(self, name):
@@ -364,7 +361,7 @@ class Reader:
                 path,
                 compile=False,
                 custom_objects=allowed,
-                safe_mode=self.safe_mode,
+                safe_mode=True,
             )
 
     def _allowed(self, config):
