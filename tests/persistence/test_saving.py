@@ -364,6 +364,21 @@ def test_a_file_that_is_cut_off_or_changed_anywhere_is_refused(fitted, tmp_path)
     assert refused > 50
 
 
+def test_a_part_that_was_exchanged_in_a_sound_archive_is_refused(fitted, tmp_path):
+    path = tmp_path / "student.skkd"
+    fitted.save(path)
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    changed = members["skkd.json"].replace(b'"batch_size": 32', b'"batch_size": 64')
+    assert changed != members["skkd.json"]
+    for parts in ({**members, "skkd.json": changed}, {**members, "more.txt": b""}):
+        with zipfile.ZipFile(path, "w") as archive:
+            for name, content in parts.items():
+                archive.writestr(name, content)
+        with pytest.raises(ValueError, match="SHA256SUMS"):
+            load(path)
+
+
 def test_a_file_that_is_none_of_ours_is_refused(tmp_path):
     path = tmp_path / "other.skkd"
     with pytest.raises(FileNotFoundError, match=r"other\.skkd"):
