@@ -233,6 +233,7 @@ class Turned(FrozenEstimator):
 
 
 def test_what_derives_from_an_estimator_of_scikit_learn_is_not_taken_for_it(data, reread):
+    pytest.importorskip("skops")
     X, y = data
     student = KDClassifier(Turned(LogisticRegression().fit(flat(X), y)), make_classifier())
     student.fit(X, y)
