@@ -52,7 +52,7 @@ from skkd import (
     persistence,
 )
 from skkd.distillation import load_teacher
-from skkd.images import ImagePaths, as_images, read_image
+from skkd.images import ImagePaths, as_images, file_metadata, read_image
 
 SIDE = 8
 KNOWN_CHECKS = ("sklearn.utils.validation", "sklearn.utils.multiclass")
@@ -516,6 +516,17 @@ def any_paths(draw, kit, name):
     return lambda paths, **options: ImagePaths(paths, **options)[:], given, anything
 
 
+@case("images.file_metadata", many=100, files=True)
+def headers(draw, kit, name):
+    paths = draw(st.sampled_from([kit.files] * 3 + [np.array(kit.files), kit.files[0], [], kit.X]))
+    paths = draw(st.one_of(st.just(paths), JUNK))
+
+    def check(table):
+        assert table["height"].tolist() == [SIDE] * len(paths)
+
+    return file_metadata, {"paths": paths, "verbose": False}, check
+
+
 @case("images.read_image", many=200, files=True)
 def any_file(draw, kit, name):
     path = draw(st.one_of(st.sampled_from([*kit.files, str(kit.folder), "a\0b"]), JUNK))
@@ -606,6 +617,18 @@ def duplicates(draw, kit, name):
     return datasets.find_duplicates, given, check
 
 
+@case("datasets.group_duplicates", many=100)
+def numbers_of_duplicates(draw, kit, name):
+    _, given, _ = duplicates(draw, kit, name)
+
+    def check(groups):
+        assert groups.shape == (len(given["X"]),)
+        # Numbered in the order in which they come.
+        np.testing.assert_array_equal(pd.factorize(groups)[0], groups)
+
+    return datasets.group_duplicates, given, check
+
+
 @case("datasets.check_split", many=250)
 def splits(draw, kit, name):
     sides = {}
@@ -615,10 +638,14 @@ def splits(draw, kit, name):
         sides[side] = draw(
             st.sampled_from([(X, y)] * 4 + [Bunch(data=X, target=y), (kit.files, y), (X,), 3, None])
         )
+        if draw(st.booleans()) and isinstance(sides[side], tuple):
+            n = 2 if plain is None else len(plain)
+            sides[side] = (*sides[side], draw(labels(n, ["p", "q", "r"]))[0])
     method = draw(st.sampled_from(["exact", "exact", "perceptual", "a"]))
 
     def check(report):
         assert set(report.shared) == {"test", "train", "test_label", "train_label"}
+        assert set(report.shared_groups) == {"group", "n_train", "n_test"}
 
     return datasets.check_split, {**sides, "method": method, "verbose": False}, check
 

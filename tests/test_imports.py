@@ -10,12 +10,16 @@ MAY_IMPORT = {
     "_text": set(),
     "_keras_objects": set(),
     "_memory": set(),
+    "_groups": set(),
     "images": set(),
     "persistence": {"_keras_objects", "_scikeras"},
     "_scikeras": {"_backend", "_keras_objects"},
     "_backend": set(),
-    "datasets": {"images"},
-    "models": {"images", "persistence", "_scikeras", "_backend", "_keras_objects", "_memory"},
+    "datasets": {"images", "_groups"},
+    "models": {
+        *{"images", "persistence"},
+        *{"_scikeras", "_backend", "_keras_objects", "_memory", "_groups"},
+    },
     "distillation": {
         *{"models", "images", "persistence"},
         *{"_scikeras", "_backend", "_keras_objects", "_memory"},
@@ -26,7 +30,7 @@ MAY_IMPORT = {
     },
     "metrics": {
         *{"models", "distillation", "explanation", "images"},
-        *{"_backend", "_text", "_memory"},
+        *{"_backend", "_text", "_memory", "_groups"},
     },
     "blocks": {"distillation", "explanation", "models", "images", "persistence"},
     "__main__": {"__init__", "datasets", "distillation", "explanation", "metrics", "models"},
