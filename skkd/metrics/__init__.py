@@ -1,5 +1,6 @@
 """How faithful an explanation is, what it costs, and whether a classifier is useful."""
 
+from skkd.metrics.audit import SubgroupDisplay, subgroup_report
 from skkd.metrics.cost import TimingDisplay, count_flops, explain_timing
 from skkd.metrics.faithfulness import (
     FidelityDisplay,
@@ -31,6 +32,7 @@ __all__ = [
     "DistillationGridDisplay",
     "FidelityDisplay",
     "PerturbationCurveDisplay",
+    "SubgroupDisplay",
     "TimingDisplay",
     "average_drop",
     "classification_summary",
@@ -50,4 +52,5 @@ __all__ = [
     "pointing_game",
     "randomization_check",
     "saliency_iou",
+    "subgroup_report",
 ]

@@ -1,0 +1,6 @@
+"""Whether a classifier holds for everybody, and whether it looks at the right thing."""
+
+from skkd.metrics.audit._subgroup_display import SubgroupDisplay
+from skkd.metrics.audit._subgroups import subgroup_report
+
+__all__ = ["SubgroupDisplay", "subgroup_report"]
