@@ -43,11 +43,6 @@ def make_fidelity_scorer(explainer_class, *, explainer_params=None, **params) ->
     return _FidelityScorer(explainer_class, explainer_params, params)
 
 
-def is_fidelity_scorer(scorer):
-    """Return whether a scorer asks for the images themselves."""
-    return isinstance(scorer, _FidelityScorer)
-
-
 class _FidelityScorer:
     """A scorer that can be pickled, for searches in several processes."""
 

@@ -14,7 +14,6 @@ from skkd.metrics._predictions import (
     check_probabilities,
     label_codes,
 )
-from skkd.metrics.faithfulness._fidelity_scorer import is_fidelity_scorer
 from skkd.metrics.inference import _scores
 from skkd.metrics.inference._resampling import Resampling
 
@@ -252,7 +251,7 @@ def _name_of(score):
 
 def _prepare(name, score, models):
     """Return for each model what computes a score of counted rows."""
-    if is_fidelity_scorer(score):
+    if hasattr(score, "explainer_class"):
         raise ValueError(
             f"scores[{name!r}] measures images, which are not here: pass the fidelity of each, "
             '{"fidelity": fidelity_samples(...)["fidelity"]}'

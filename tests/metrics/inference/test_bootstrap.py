@@ -251,7 +251,7 @@ def test_rows_of_half_precision_are_taken(two):
         ({"scores": [[1, 2]]}, "pass values by image in a mapping"),
         ({"scores": {"fid": [1, 2]}}, r"values of shape \(50,\)"),
         ({"scores": ["accuracy", "accuracy"]}, "names of their own"),
-        ({"scores": "acuracy"}, "acuracy"),
+        ({"scores": "no_such_score"}, "no_such_score"),
         ({"scores": make_fidelity_scorer(FeatureMapExplainer)}, "pass the fidelity of each"),
     ],
 )
