@@ -18,6 +18,7 @@ from skkd.metrics.faithfulness import (
     randomization_check,
     saliency_iou,
 )
+from skkd.metrics.inference import bootstrap_scores, delong_test, mcnemar_test
 from skkd.metrics.usefulness import (
     DecisionCurveDisplay,
     DistillationGridDisplay,
@@ -35,10 +36,12 @@ __all__ = [
     "SubgroupDisplay",
     "TimingDisplay",
     "average_drop",
+    "bootstrap_scores",
     "classification_summary",
     "count_flops",
     "decision_curve",
     "deletion_curve",
+    "delong_test",
     "distillation_report",
     "explain_timing",
     "fidelity_report",
@@ -47,6 +50,7 @@ __all__ = [
     "increase_in_confidence",
     "insertion_curve",
     "make_fidelity_scorer",
+    "mcnemar_test",
     "net_benefit",
     "perturb_images",
     "pointing_game",
