@@ -182,8 +182,8 @@ def _lines(report):
             labels.append(f"{ALL} of {row.set}" if several else ALL)
         else:
             if here != before:
-                labels.append(as_text(row.column))
-            labels.append(as_text(row.value))
+                labels.append(row.column if row.set == INTERNAL else f"{row.column} of {row.set}")
+            labels.append(row.value)
         before = here
         places.append(len(labels) - 1)
     return [as_text(label) for label in labels], places

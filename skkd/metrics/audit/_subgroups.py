@@ -11,13 +11,12 @@ from skkd._groups import check_groups
 from skkd.metrics._batches import check_count
 from skkd.metrics._predictions import check_labels, label_codes
 from skkd.metrics.audit._columns import read_columns
-from skkd.metrics.audit._samples import Sample, name_scores, permuted
+from skkd.metrics.audit._comparison import Comparison
+from skkd.metrics.audit._samples import Sample, name_scores
 from skkd.metrics.inference._bootstrap import check_confidence
 
 ALL = "all"
 INTERNAL = "internal"
-# Numbers in memory at a time.
-_MOST_NUMBERS = 4_000_000
 
 
 def subgroup_report(
@@ -148,14 +147,12 @@ def subgroup_report(
     >>> noise = np.where(site == "north", 2.0, 0.5)
     >>> X = (y + noise * rng.normal(size=400))[:, None]
     >>> model = GaussianNB().fit(X[:200], y[:200])
-    >>> report = subgroup_report(
-    ...     model, X[200:], y[200:], {"site": site[200:]}, random_state=0
-    ... )
+    >>> report = subgroup_report(model, X[200:], y[200:], {"site": site[200:]}, random_state=0)
     >>> report[["column", "value", "n", "estimate", "low", "high", "p_adjusted"]].round(2)
       column  value    n  estimate   low  high  p_adjusted
-    0    all    all  200      0.76  0.70  0.82         NaN
-    1   site  north   63      0.60  0.48  0.73         0.0
-    2   site  south  137      0.83  0.77  0.89         0.0
+    0    all    all  200      0.77  0.71  0.82         NaN
+    1   site  north   55      0.56  0.44  0.69         0.0
+    2   site  south  145      0.85  0.79  0.90         0.0
     """
     if not hasattr(estimator, "predict_proba") or not hasattr(estimator, "classes_"):
         raise TypeError(
@@ -187,13 +184,11 @@ def subgroup_report(
             raise type(error)(f"external[{name!r}]: {error}") from error
 
     random_state = check_random_state(random_state)
-    compare = _Comparison(named, min_count, confidence, n_resamples, random_state)
+    compare = Comparison(named, min_count, confidence, n_resamples, random_state)
     rows = []
     for name, (sample, columns) in sets.items():
-        if name == INTERNAL:
-            rows += compare.whole(sample)
-        else:
-            rows += compare.sets(sets[INTERNAL][0], sample)
+        other = None if name == INTERNAL else sets[INTERNAL][0]
+        rows += compare.whole(sample, other, ALL)
         for column, (codes, values) in columns.items():
             rows += compare.column(sample, column, codes, values)
         for row in rows:
@@ -206,121 +201,6 @@ def subgroup_report(
     ]
     report["p_adjusted"] = _adjust(report["p_value"], report.pop("_test"), correction)
     return report
-
-
-class _Comparison:
-    """How parts of the images compare, as rows of the report."""
-
-    def __init__(self, scores, min_count, confidence, n_resamples, random_state):
-        self._scores = scores
-        self._min_count = min_count
-        self._confidence = confidence
-        self._n_resamples = n_resamples
-        self._random_state = random_state
-        self._n_tests = 0
-
-    def whole(self, sample):
-        """Return the rows of a set."""
-        everything = np.ones((1, len(sample.y)), dtype=bool)
-        return self._rows(sample, everything, [(ALL, ALL, 0, None)])
-
-    def sets(self, internal, sample):
-        """Return the rows of a set held against another."""
-        joined = internal.joined(sample)
-        inside = np.arange(len(joined.y)) >= len(internal.y)
-        return self._rows(joined, np.stack([inside, ~inside]), [(ALL, ALL, 0, 1)])
-
-    def column(self, sample, column, codes, values):
-        """Return the rows of a column, each value held against the others."""
-        inside = [codes == code for code in range(len(values))]
-        if len(values) < 2:
-            return self._rows(sample, np.stack(inside), [(column, values[0], 0, None)])
-        if len(values) == 2:
-            parts = [(column, values[0], 0, 1), (column, values[1], 1, 0)]
-            return self._rows(sample, np.stack(inside), parts)
-        parts = [(column, value, i, len(values) + i) for i, value in enumerate(values)]
-        return self._rows(sample, np.stack([*inside, *np.invert(inside)]), parts)
-
-    def _rows(self, sample, masks, parts):
-        """Return a row for each part and score: masks of which images are in and which not."""
-        scores = sample.scores(self._scores)
-        counted = [sample.n_units(mask) for mask in masks]
-        resampling = sample.resampling(self._n_resamples, self._random_state)
-        keys = [(name, i) for name in scores for i in range(len(masks))]
-        of_part = {
-            (name, i): _of_part(scores[name], masks[i])
-            for name, i in keys
-            if counted[i] >= self._min_count
-        }
-        drawn = {}
-        if of_part:
-            values = resampling.distribution(list(of_part.values()))
-            drawn = dict(zip(of_part, values, strict=True))
-        nothing = np.full(self._n_resamples, np.nan)
-        rows, tests = [], {}
-        for column, value, i, rest in parts:
-            for name in scores:
-                estimates = [
-                    float(of_part[name, k](resampling.whole())[0])
-                    if (name, k) in of_part
-                    else np.nan
-                    for k in (i, rest)
-                ]
-                ours = drawn.get((name, i), nothing)
-                theirs = drawn.get((name, rest), nothing)
-                low, high = self._interval(estimates[0], ours)
-                difference = estimates[0] - estimates[1]
-                ends = self._interval(difference, ours - theirs)
-                key = name, *sorted([i, -1 if rest is None else rest])
-                if key not in tests:
-                    tests[key] = self._test(sample, scores[name], masks[i], difference)
-                p_value, test = tests[key]
-                rows.append(
-                    {
-                        "column": column,
-                        "value": value,
-                        "score": name,
-                        "n": int(masks[i].sum()),
-                        "n_patients": counted[i],
-                        "estimate": estimates[0],
-                        "low": low,
-                        "high": high,
-                        "difference": difference,
-                        "difference_low": ends[0],
-                        "difference_high": ends[1],
-                        "p_value": p_value,
-                        "_test": test,
-                    }
-                )
-        return rows
-
-    def _interval(self, estimate, drawn):
-        drawn = drawn[np.isfinite(drawn)]
-        if not np.isfinite(estimate) or not len(drawn):
-            return np.nan, np.nan
-        tail = (1 - self._confidence) / 2
-        return tuple(np.quantile(drawn, [tail, 1 - tail]))
-
-    def _test(self, sample, score, inside, difference):
-        """Return the p-value of a difference, and a number for the test."""
-        self._n_tests += 1
-        if not np.isfinite(difference):
-            return np.nan, self._n_tests
-        as_far = n_defined = 0
-        size = max(1, _MOST_NUMBERS // len(inside))
-        for start in range(0, self._n_resamples, size):
-            n = min(size, self._n_resamples - start)
-            drawn = permuted(inside, sample.units, n, self._random_state)
-            found = score(drawn.astype(float)) - score((~drawn).astype(float))
-            found = np.abs(found[np.isfinite(found)])
-            n_defined += len(found)
-            # Sums of other rows, equal but for rounding, are as far.
-            as_far += int((found >= abs(difference) - 1e-9).sum())
-        return (as_far + 1) / (n_defined + 1), self._n_tests
-
-
-def _of_part(score, mask):
-    return lambda counts: score(counts * mask)
 
 
 def _read_set(estimator, X, y, groups, metadata, options):
