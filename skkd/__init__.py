@@ -45,6 +45,7 @@ _PUBLIC = {
         "pointing_game",
         "randomization_check",
         "saliency_iou",
+        "shortcut_report",
         "subgroup_report",
     ),
     "models": ("FiveBlockCNN", "KDFMVNet", "MLP", "NetworkClassifier", "TransferNet"),

@@ -43,6 +43,7 @@ from skkd import (
     NetworkClassifier,
     PerturbationCurveDisplay,
     SHAPExplainer,
+    SubgroupDisplay,
     Teacher,
     TimingDisplay,
     TransferNet,
@@ -870,6 +871,61 @@ def scored_twice(draw, kit, name):
     return metrics.delong_test, given, check
 
 
+# What else is known of images
+
+
+@st.composite
+def columns(draw, n):
+    """Draw what a user may say of images beside their labels."""
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    two = np.array(["x", "y"])[rng.integers(0, 2, n)]
+    ways = [
+        lambda: {"a": two, "b": rng.normal(size=n)},
+        lambda: pd.DataFrame({"a": two}, index=np.arange(n)[::-1]),
+        lambda: pd.DataFrame({"a": pd.Categorical(two), "b": pd.date_range("2020", periods=n)}),
+        lambda: {"a": pd.array(rng.integers(0, 2, n), dtype="Int64"), "b": [None] * n},
+        lambda: {"a": np.where(two == "x", np.nan, 1.0), "b": two == "x", 3: list(two)},
+        lambda: {"a": draw(labels(n, ["p", "q"]))[0]},
+        lambda: {"a": draw(arrays((n,)))[0]},
+        lambda: draw(JUNK),
+    ]
+    return draw(st.sampled_from(ways))()
+
+
+@case("subgroup_report", few=3, many=150)
+@case("SubgroupDisplay.from_estimator", few=2, many=20)
+@case("shortcut_report", few=2, many=40)
+def audits(draw, kit, name):
+    X, plain = draw(images())
+    n = 2 if plain is None else len(plain)
+    y, plain_y = draw(labels(n, kit.network.classes_))
+    given = {
+        "estimator": draw(st.sampled_from([kit.network] * 3 + [kit.network.model_, 3])),
+        "X": X,
+        "y": y,
+        "metadata": draw(columns(n)),
+        "groups": draw(st.one_of(st.none(), labels(n, ["p", "q"]).map(lambda pair: pair[0]))),
+        "n_resamples": draw(st.sampled_from([3, 3, 0, None])),
+        "random_state": 0,
+    }
+    if name == "shortcut_report":
+        given["masks"] = draw(st.one_of(st.none(), arrays((n, SIDE, SIDE)).map(lambda m: m[0])))
+        given["n_repeats"] = 1
+    else:
+        given["min_count"] = 1
+        given["scores"] = draw(st.sampled_from(["accuracy", ["accuracy", "roc_auc_ovr"], "a"]))
+
+    def check(report):
+        report = getattr(report, "report", report)
+        right = kit.network.predict(plain) == plain_y if plain_y is not None else None
+        if plain is not None and plain_y is not None:
+            first = "accuracy" if name == "shortcut_report" else "estimate"
+            close(report[first].iloc[0], np.mean(right))
+
+    called = SubgroupDisplay.from_estimator if "." in name else getattr(metrics, name)
+    return called, given, check
+
+
 # Faithfulness
 
 
@@ -1058,6 +1114,7 @@ def timings(draw, kit, name):
 @case("DecisionCurveDisplay", "DecisionCurveDisplay.plot", few=2, many=15)
 @case("TimingDisplay", "TimingDisplay.plot", "TimingDisplay.from_timing", few=2, many=15)
 @case("FidelityDisplay", "FidelityDisplay.plot", "FidelityDisplay.from_report", few=2, many=15)
+@case("SubgroupDisplay", "SubgroupDisplay.plot", "SubgroupDisplay.from_report", few=2, many=15)
 @case("PerturbationCurveDisplay", "PerturbationCurveDisplay.plot", few=2, many=15)
 @case("PerturbationCurveDisplay.from_curves", few=2, many=15)
 @case("DistillationGridDisplay", "DistillationGridDisplay.plot", few=2, many=15)
@@ -1076,6 +1133,7 @@ def pictures(draw, kit, name):
             *(np.abs(draw(arrays(2, dtypes, odd=False))[0]) + 1 for _ in "ab"), ["a", "b"]
         ),
         "FidelityDisplay": lambda: FidelityDisplay(kit.report),
+        "SubgroupDisplay": lambda: SubgroupDisplay(kit.subgroups),
         "PerturbationCurveDisplay": lambda: PerturbationCurveDisplay({"a": kit.curve}, "deletion"),
         "DistillationGridDisplay": lambda: DistillationGridDisplay(
             scores=draw(arrays((2, 3), dtypes))[0], alphas=[0, 1], temperatures=[1, 2, 3]
@@ -1096,7 +1154,12 @@ def pictures(draw, kit, name):
     thing = draw(JUNK)
     made = {
         "from_timing": lambda: (TimingDisplay.from_timing, {"timing": thing}),
-        "from_report": lambda: (FidelityDisplay.from_report, {"report": thing}),
+        "from_report": lambda: (
+            {"FidelityDisplay": FidelityDisplay, "SubgroupDisplay": SubgroupDisplay}[
+                cls
+            ].from_report,
+            {"report": thing},
+        ),
         "from_curves": lambda: (
             PerturbationCurveDisplay.from_curves,
             {"curves": draw(st.sampled_from([{"a": kit.curve}, {}, thing])), "kind": thing},
@@ -1249,6 +1312,7 @@ def kit(tmp_path_factory):
         flat=FeatureMapExplainer(network, flatten=True).fit(X),
         any_size=keras.Sequential([keras.Input((None, None, 1)), keras.layers.Conv2D(2, 3)]),
         report=metrics.fidelity_report(network, X[:6], y[:6], [explainers["FeatureMapExplainer"]]),
+        subgroups=metrics.subgroup_report(network, X, y, {"a": y}, min_count=1, n_resamples=3),
         curve=metrics.deletion_curve(network, X[:3], y[:3], np.ones((3, SIDE, SIDE))),
         search=GridSearchCV(
             KDClassifier(network.model_, student.student),

@@ -71,7 +71,7 @@ def _groups(column, max_values, n_bands, name):
         values = values.cat.remove_unused_categories()
         _check_few(values.cat.categories, max_values, name)
         codes, names = values.cat.codes.to_numpy(), [str(item) for item in values.cat.categories]
-    elif _is_ordered(column.dtype):
+    elif is_ordered(column.dtype):
         codes, names = _numbers(values, max_values, n_bands, name)
     else:
         names = sorted({str(value) for value in values}, key=str)
@@ -87,7 +87,7 @@ def _groups(column, max_values, n_bands, name):
     return groups, [*names, MISSING]
 
 
-def _is_ordered(dtype):
+def is_ordered(dtype):
     """Return whether values are numbers or times, of which bands can be made."""
     is_number = pd.api.types.is_numeric_dtype(dtype) and not pd.api.types.is_bool_dtype(dtype)
     is_time = pd.api.types.is_datetime64_any_dtype(dtype)
