@@ -21,16 +21,17 @@ class Comparison:
         Confidence of intervals.
     n_resamples : int
         Number of resamples and of permutations.
-    random_state : RandomState
-        What draws.
+    seed : int
+        Seed of both. Each comparison begins with it anew, so that it does not depend on others, and
+        equal ones come out equal.
     """
 
-    def __init__(self, scores, min_count, confidence, n_resamples, random_state):
+    def __init__(self, scores, min_count, confidence, n_resamples, seed):
         self._scores = scores
         self._min_count = min_count
         self._confidence = confidence
         self._n_resamples = n_resamples
-        self._random_state = random_state
+        self._seed = seed
         self._n_tests = 0
 
     def whole(self, sample, other, name):
@@ -57,7 +58,7 @@ class Comparison:
         """Return a row for each part and score: masks of which images are in and which not."""
         scores = sample.scores(self._scores)
         counted = [sample.n_units(mask) for mask in masks]
-        resampling = sample.resampling(self._n_resamples, self._random_state)
+        resampling = sample.resampling(self._n_resamples, np.random.RandomState(self._seed))
         keys = [(name, i) for name in scores for i in range(len(masks))]
         of_part = {
             (name, i): _of_part(scores[name], masks[i])
@@ -118,11 +119,12 @@ class Comparison:
         self._n_tests += 1
         if not np.isfinite(difference):
             return np.nan, self._n_tests
+        random_state = np.random.RandomState(self._seed)
         as_far = n_defined = 0
         size = max(1, _MOST_NUMBERS // len(inside))
         for start in range(0, self._n_resamples, size):
             n = min(size, self._n_resamples - start)
-            drawn = permuted(inside, sample.units, n, self._random_state)
+            drawn = permuted(inside, sample.units, n, random_state)
             found = score(drawn.astype(float)) - score((~drawn).astype(float))
             found = np.abs(found[np.isfinite(found)])
             n_defined += len(found)

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pandas as pd
+from sklearn.metrics import get_scorer_names
 
 from skkd.metrics.inference._bootstrap import _named, _Predictions, _prepare
 from skkd.metrics.inference._resampling import Resampling
@@ -52,8 +53,15 @@ class Sample:
 
 
 def name_scores(scores):
-    """Return scores by name."""
-    return _named(scores)
+    """Return scores by name, those that are names of scikit-learn's known to it."""
+    named = _named(scores)
+    for name, score in named.items():
+        if isinstance(score, str) and score not in get_scorer_names():
+            raise ValueError(
+                f"scores[{name!r}] must be one of sklearn.metrics.get_scorer_names(), or a "
+                f"callable; got {score!r}"
+            )
+    return named
 
 
 def permuted(inside, units, n, random_state):

@@ -183,8 +183,8 @@ def subgroup_report(
         except (TypeError, ValueError) as error:
             raise type(error)(f"external[{name!r}]: {error}") from error
 
-    random_state = check_random_state(random_state)
-    compare = Comparison(named, min_count, confidence, n_resamples, random_state)
+    seed = check_random_state(random_state).randint(2**31 - 1)
+    compare = Comparison(named, min_count, confidence, n_resamples, seed)
     rows = []
     for name, (sample, columns) in sets.items():
         other = None if name == INTERNAL else sets[INTERNAL][0]

@@ -57,6 +57,8 @@ def scans():
 
 
 def report_on(estimator, X, y, **params):
+    # A tree is as good as a forest here, and faster.
+    params = {"probe": DecisionTreeClassifier(max_depth=3, random_state=0), **params}
     return shortcut_report(estimator, X, y, **{"random_state": 0, "n_resamples": 300, **params})
 
 
@@ -73,7 +75,7 @@ def test_a_classifier_that_reads_the_lesion_is_not_suspected(scans):
     assert set(report["finding"]) == {""}
     assert set(report["n"]) == {N}
     # Of whole images gray values are read, which is the lesion.
-    whole = report_on(LesionReader(), X, y).loc["gray values alone"]
+    whole = report_on(LesionReader(), X, y, probe=None).loc["gray values alone"]
     assert whole["suspicious"]
     assert whole["finding"].endswith("by the disease or beside it.")
 

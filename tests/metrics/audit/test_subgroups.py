@@ -223,6 +223,17 @@ def test_many_numbers_and_dates_become_bands_of_equally_many(answers):
     assert report_on(X, y, {"age": own}, n_resamples=10)["value"].tolist()[1:] == ["young", "old"]
 
 
+def test_equal_columns_come_out_equal_wherever_they_stand(answers):
+    X, y, site = answers
+    report = report_on(X, y, {"one": site, "other": np.arange(240) % 3, "again": site})
+    first, last = (
+        report[report["column"] == name].drop(columns=["column"]).reset_index(drop=True)
+        for name in ("one", "again")
+    )
+    assert first["p_value"].notna().all()
+    pd.testing.assert_frame_equal(first, last)
+
+
 def test_small_subgroups_and_undefined_scores_are_counted_and_left_open(answers):
     X, y, _ = answers
     kinds = np.where(np.arange(240) < 9, "few", np.where(y == "a", "only a", "only b"))
@@ -310,6 +321,7 @@ def test_the_report_is_repeatable_and_changes_nothing_of_its_user(answers):
         ({}, {"max_values": 2.5}, "max_values must be"),
         ({}, {"n_bands": "a"}, "n_bands must be"),
         ({}, {"scores": []}, "scores must hold at least one"),
+        ({}, {"scores": "exactness"}, r"scores\['exactness'\] must be one of"),
         ({}, {"external": [1]}, "external must be a mapping"),
         ({}, {"external": {"internal": 1}}, "other than 'internal'"),
         ({}, {"external": {"b": 1}}, r"external\['b'\]: a set must be a Bunch"),
