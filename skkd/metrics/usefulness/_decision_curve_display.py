@@ -1,5 +1,7 @@
 """Drawing of decision curves in the manner of scikit-learn's displays."""
 
+import numpy as np
+
 from skkd._text import AS_IT_IS, as_text, draw_legend, fit_text, ink, legend_label
 from skkd.metrics._axes import take_axes
 from skkd.metrics._predictions import check_labels, label_codes
@@ -182,6 +184,9 @@ class DecisionCurveDisplay:
         """Return limits that hold the useful range, however deep treating all falls."""
         lowest = min(self.net_benefit.min(), 0)
         highest = max(self.net_benefit.max(), self.net_benefit_treat_all.max(), 0)
+        if self.net_benefit_interval is not None:
+            lowest = min(lowest, np.nanmin(self.net_benefit_interval))
+            highest = max(highest, np.nanmax(self.net_benefit_interval))
         if highest > 0:
             lowest = max(lowest, -highest / 4)
         margin = 0.05 * (highest - lowest) or 0.05

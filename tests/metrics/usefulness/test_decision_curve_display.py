@@ -249,4 +249,5 @@ def test_intervals_are_bands_around_the_lines(ax):
         mine = of_model[of_model["class"] == k]
         assert heights.min() == mine["net_benefit_low"].min()
         assert heights.max() == mine["net_benefit_high"].max()
+    assert ax.get_ylim()[1] > of_model["net_benefit_high"].max()
     assert DecisionCurveDisplay.from_predictions(y, proba, ax=ax).bands_ == []
