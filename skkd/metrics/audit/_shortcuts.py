@@ -24,8 +24,9 @@ from skkd.metrics.audit._regions import (
     frame,
     usable,
 )
-from skkd.metrics.inference._bootstrap import _mean_of_known, check_confidence
-from skkd.metrics.inference._resampling import Resampling
+from skkd.metrics.inference._bootstrap import _mean_of_known
+from skkd.metrics.inference._checks import check_confidence
+from skkd.metrics.inference._intervals import Intervals
 
 AS_IT_IS = "as it is"
 COMMON = "most common class"
@@ -202,7 +203,7 @@ def shortcut_report(
     n, height, width, _ = classifier.images.shape
     units = np.arange(n)
     if groups is not None:
-        units = pd.factorize(check_groups(groups, n))[0]
+        groups = units = pd.factorize(check_groups(groups, n))[0]
     if units.max() < 1:
         raise ValueError(
             "groups must hold at least two patients, as parts are exchanged between them; got one"
@@ -225,8 +226,10 @@ def shortcut_report(
             np.full(n, np.nan) if predicted is None else (predicted == classifier.codes) * 1.0
         )
     right[COMMON] = _is_common(classifier.codes, np.ones(n, dtype=bool))
-    resampling = Resampling(n, None if units.max() == n - 1 else units, n_resamples, random_state)
-    return _report(right, classifier.codes, resampling, confidence, tolerance, masks is not None)
+    intervals = Intervals(
+        n, confidence, groups=groups, n_resamples=n_resamples, random_state=random_state
+    )
+    return _report(right, classifier.codes, intervals, tolerance, masks is not None)
 
 
 def _tables(X, metadata, n):
@@ -289,42 +292,38 @@ def _is_common(codes, known):
     return (codes == np.bincount(codes[known]).argmax()).astype(float)
 
 
-def _report(right, codes, resampling, confidence, tolerance, has_masks):
-    references = {}
+def _report(right, codes, intervals, tolerance, has_masks):
+    nothing = np.full(len(codes), np.nan)
+    compared = {}
     for name, values in right.items():
         if name in _EXCHANGED:
-            references[name] = AS_IT_IS, values - right[AS_IT_IS]
+            compared[name] = AS_IT_IS, values - right[AS_IT_IS]
         elif name in _ALONE and np.isfinite(values).any():
-            references[name] = COMMON, values - _is_common(codes, np.isfinite(values))
-    nothing = np.full(len(codes), np.nan)
-    measured = [(values, references.get(name, ("", nothing))[1]) for name, values in right.items()]
-    means = [_mean_of_known(values) for pair in measured for values in pair]
-    drawn = resampling.distribution(means).reshape(len(right), 2, -1)
+            compared[name] = COMMON, values - _is_common(codes, np.isfinite(values))
+        else:
+            compared[name] = "", nothing
+    # The mean of each test, and of what it is different by, over the same images.
+    means = [_mean_of_known(v) for name in right for v in (right[name], compared[name][1])]
+    whole = np.ones((1, len(codes)))
+    shares = np.array([mean(whole)[0] for mean in means]).reshape(-1, 2)
+    ends = intervals.ends(means).reshape(2, -1, 2)
     rows = {}
-    for number, (name, values) in enumerate(right.items()):
-        mean, difference = (float(means[2 * number + k](resampling.whole())[0]) for k in range(2))
-        low, high = _ends(drawn[number, 0], confidence)
-        fewer, more = _ends(drawn[number, 1], confidence)
+    for k, name in enumerate(right):
+        (accuracy, difference), ((low, fewer), (high, more)) = shares[k], ends[:, k]
         suspicious = more < -tolerance if name in _EXCHANGED else fewer > tolerance
         rows[name] = {
-            "accuracy": mean,
+            "accuracy": accuracy,
             "low": low,
             "high": high,
-            "n": int(np.isfinite(values).sum()),
-            "compared_with": references.get(name, ("",))[0],
+            "n": int(np.isfinite(right[name]).sum()),
+            "compared_with": compared[name][0],
             "difference": difference,
             "difference_low": fewer,
             "difference_high": more,
             "suspicious": bool(suspicious),
-            "finding": _say(name, mean, difference, has_masks) if suspicious else "",
+            "finding": _say(name, accuracy, difference, has_masks) if suspicious else "",
         }
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("test")
-
-
-def _ends(drawn, confidence):
-    drawn = drawn[np.isfinite(drawn)]
-    tail = (1 - confidence) / 2
-    return tuple(np.quantile(drawn, [tail, 1 - tail])) if len(drawn) else (np.nan, np.nan)
 
 
 def _say(name, accuracy, difference, has_masks):

@@ -13,7 +13,7 @@ from skkd.metrics._predictions import check_labels, label_codes
 from skkd.metrics.audit._columns import read_columns
 from skkd.metrics.audit._comparison import Comparison
 from skkd.metrics.audit._samples import Sample, name_scores
-from skkd.metrics.inference._bootstrap import check_confidence
+from skkd.metrics.inference._checks import check_confidence
 
 ALL = "all"
 INTERNAL = "internal"
@@ -150,9 +150,9 @@ def subgroup_report(
     >>> report = subgroup_report(model, X[200:], y[200:], {"site": site[200:]}, random_state=0)
     >>> report[["column", "value", "n", "estimate", "low", "high", "p_adjusted"]].round(2)
       column  value    n  estimate   low  high  p_adjusted
-    0    all    all  200      0.77  0.71  0.82         NaN
-    1   site  north   55      0.56  0.44  0.69         0.0
-    2   site  south  145      0.85  0.79  0.90         0.0
+    0    all    all  200      0.77  0.71  0.83         NaN
+    1   site  north   55      0.56  0.44  0.70         0.0
+    2   site  south  145      0.85  0.79  0.91         0.0
     """
     if not hasattr(estimator, "predict_proba") or not hasattr(estimator, "classes_"):
         raise TypeError(

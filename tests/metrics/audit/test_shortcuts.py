@@ -145,11 +145,10 @@ def test_the_storage_of_files_is_read_and_held_out_by_patient(tmp_path, scans):
     # A table that names the patients tells nothing of other patients.
     patients = np.arange(N) // 10
     labels = np.where(patients % 2, "ill", "well")
-    named = report_on(LesionReader(), X, labels, metadata={"p": patients.astype(str)})
+    given = {"metadata": {"p": patients.astype(str)}, "probe": None}
+    named = report_on(LesionReader(), X, labels, **given)
     assert named.loc["metadata alone", "accuracy"] > 0.9
-    apart = report_on(
-        LesionReader(), X, labels, metadata={"p": patients.astype(str)}, groups=patients
-    )
+    apart = report_on(LesionReader(), X, labels, **given, groups=patients)
     assert apart.loc["metadata alone", "accuracy"] <= 0.6
 
 
