@@ -101,8 +101,14 @@ def permuted(inside, units, n, random_state):
     places = np.empty(len(order), dtype=int)
     places[order] = np.arange(len(order))
     blocks = np.unique(strata, return_inverse=True)[1]
-    shuffled = np.argsort(blocks + random_state.uniform(size=(n, len(blocks))), axis=1)
-    return inside[first][shuffled][:, places[unit_of_row.ravel()]]
+    keys = blocks + random_state.uniform(size=(n, len(blocks)))
+    if blocks.max() == 0:
+        # All may change places with all: the lowest keys are inside, which takes no sorting.
+        last = inside[first].sum() - 1
+        drawn = keys <= np.partition(keys, last, axis=1)[:, [last]]
+    else:
+        drawn = inside[first][np.argsort(keys, axis=1)]
+    return np.take(drawn, places[unit_of_row.ravel()], axis=1)
 
 
 def _quietly(score):
