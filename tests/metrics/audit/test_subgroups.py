@@ -318,6 +318,8 @@ def test_the_report_is_repeatable_and_changes_nothing_of_its_user(answers):
         ({}, {"confidence": 95}, "confidence must be"),
         ({}, {"n_resamples": 0}, "n_resamples must be"),
         ({}, {"min_count": 0}, "min_count must be"),
+        ({}, {"min_count": 1}, "min_count must be at least 2"),
+        ({}, {"groups": np.zeros(240)}, "groups must hold at least two patients"),
         ({}, {"max_values": 2.5}, "max_values must be"),
         ({}, {"n_bands": "a"}, "n_bands must be"),
         ({}, {"scores": []}, "scores must hold at least one"),
