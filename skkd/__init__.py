@@ -7,6 +7,13 @@ __version__ = "0.1.0"
 _PUBLIC = {
     "blocks": (),
     "datasets": (),
+    "deployment": (
+        "DeferralCurveDisplay",
+        "DeferringClassifier",
+        "conformal_estimator",
+        "deferral_curve",
+        "fold_temperature",
+    ),
     "distillation": ("Hints", "KDClassifier", "Teacher"),
     "explanation": (
         "BaseExplainer",
@@ -29,6 +36,7 @@ _PUBLIC = {
         "decision_curve",
         "deletion_curve",
         "distillation_report",
+        "expected_calibration_error",
         "explain_timing",
         "fidelity_report",
         "fidelity_samples",

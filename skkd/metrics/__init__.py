@@ -23,6 +23,7 @@ from skkd.metrics.usefulness import (
     classification_summary,
     decision_curve,
     distillation_report,
+    expected_calibration_error,
     net_benefit,
 )
 
@@ -38,6 +39,7 @@ __all__ = [
     "decision_curve",
     "deletion_curve",
     "distillation_report",
+    "expected_calibration_error",
     "explain_timing",
     "fidelity_report",
     "fidelity_samples",

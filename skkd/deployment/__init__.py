@@ -1,0 +1,7 @@
+"""A trained classifier made ready for use: calibrated, and asking where it is not sure."""
+
+from skkd.deployment._conformal import conformal_estimator
+from skkd.deployment._deferring import DeferringClassifier
+from skkd.deployment._folding import fold_temperature
+
+__all__ = ["DeferringClassifier", "conformal_estimator", "fold_temperature"]
