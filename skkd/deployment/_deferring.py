@@ -4,10 +4,11 @@ from numbers import Real
 from typing import Self
 
 import numpy as np
+import pandas as pd
 from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
 from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import cross_val_predict
-from sklearn.utils import Bunch, _safe_indexing, get_tags
+from sklearn.utils import Bunch, _safe_indexing, column_or_1d, get_tags, indexable
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.metadata_routing import (
     MetadataRouter,
@@ -21,6 +22,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
 from skkd.deployment._confidence import check_confidence, threshold_keeping
+from skkd.images._conversions import to_array
 
 
 def _someone_answers(self):
@@ -159,6 +161,8 @@ class DeferringClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
                 "either threshold or coverage must be given, a probability or a share of images; "
                 f"got threshold={self.threshold!r} and coverage={self.coverage!r}"
             )
+        X, y = indexable(to_array(X), y)
+        y = column_or_1d(y, warn=True)
         check_classification_targets(y)
         if _routing_enabled():
             routed = process_routing(self, "fit", **params)
@@ -177,10 +181,11 @@ class DeferringClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
     def _fit_fallback(self, X, y, routed):
         self.fallback_ = self.fallback
         if self.fallback == "teacher":
-            if not hasattr(self.student_, "teacher_predict_proba"):
+            # One that was loaded without its teacher has the method, and nobody to ask.
+            if not hasattr(self.student_, "teacher_"):
                 raise ValueError(
-                    "fallback='teacher' needs a KDClassifier as the student; got "
-                    f"{type(self.student_).__name__}: pass the teacher as a fitted classifier, "
+                    "fallback='teacher' needs a KDClassifier with its teacher as the student; got "
+                    f"{self.student!r}: pass the teacher as a fitted classifier, "
                     "FrozenEstimator(teacher)"
                 )
         elif self.fallback is not None:
@@ -208,9 +213,9 @@ class DeferringClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
                 f"deferred_label={label!r} has no effect beside a fallback that answers; leave it "
                 "None"
             )
-        if not np.isscalar(label) and np.ndim(label) > 0:
+        if np.ndim(label) > 0:
             raise ValueError(f"deferred_label must be one label; got {label!r}")
-        if label in self.classes_.tolist():
+        if not pd.isna(label) and label in self.classes_.tolist():
             raise ValueError(
                 f"deferred_label must be none of the classes {self.classes_.tolist()}; got "
                 f"{label!r}, which would be taken for an answer"
@@ -251,11 +256,20 @@ class DeferringClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
             Probabilities in the order of ``classes_``.
         """
         check_is_fitted(self)
+        (X,) = indexable(to_array(X))
         proba, confidence = self._confidence(X)
         rows = np.flatnonzero(confidence < self.threshold_)
         if len(rows):
             proba[rows] = self._ask(_safe_indexing(X, rows))
         return proba
+
+    def _answers(self, X):
+        """Return what the student says, what the fallback says of all images, and who is asked."""
+        check_is_fitted(self)
+        (X,) = indexable(to_array(X))
+        proba, confidence = self._confidence(X)
+        fallback = None if self.fallback is None else self._ask(X)
+        return proba, fallback, confidence < self.threshold_
 
     def _ask(self, X):
         """Return what the fallback says of images, in the order of the student's classes."""
@@ -296,7 +310,8 @@ class DeferringClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         proba, confidence = self._confidence(X)
         y = self.classes_[proba.argmax(axis=1)]
         deferred = confidence < self.threshold_
-        if np.asarray(self.deferred_label).dtype.kind == y.dtype.kind:
+        kinds = {np.asarray(self.deferred_label).dtype.kind, y.dtype.kind}
+        if len(kinds) == 1 or kinds <= set("iuf"):
             return np.where(deferred, self.deferred_label, y)
         y = y.astype(object)
         y[deferred] = self.deferred_label
@@ -356,5 +371,7 @@ class DeferringClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         tags = super().__sklearn_tags__()
         of_student = get_tags(self.student)
         tags.input_tags = of_student.input_tags
+        if hasattr(self.fallback, "fit"):
+            tags.input_tags.sparse &= get_tags(self.fallback).input_tags.sparse
         tags.classifier_tags.multi_class = of_student.classifier_tags.multi_class
         return tags
