@@ -79,7 +79,7 @@ def expected_calibration_error(
 
     .. math:: \frac{1}{n} \sqrt{\frac{2}{\pi}} \sum_\text{bins} \sqrt{\sum_\text{rows} p (1 - p)},
 
-    which is .04 for 300 rows of confidences around .9 that fall into three bins, and grows with the
+    which is .02 for 300 rows of confidences around .9 that fall into three bins, and grows with the
     number of bins. Compare models on the same rows and bins only. What a calibrated model gets is
     also found by drawing labels from its probabilities [2]_.
 
