@@ -17,12 +17,16 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+import sklearn
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from sklearn.base import BaseEstimator, clone
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import GridSearchCV
 from sklearn.utils import Bunch
+from sklearn.utils.fixes import parse_version
 from test_public_names import ROOMS, members, names_in
 
 import skkd
@@ -30,6 +34,8 @@ from skkd import (
     MLP,
     BaseExplainer,
     DecisionCurveDisplay,
+    DeferralCurveDisplay,
+    DeferringClassifier,
     DistillationGridDisplay,
     Explanation,
     ExplanationDisplay,
@@ -843,6 +849,122 @@ def scored_twice(draw, kit, name):
     return metrics.delong_test, given, check
 
 
+@case("expected_calibration_error", many=300)
+def calibration_errors(draw, kit, name):
+    given, classes, plain = draw(predicted())
+    given = {key: given[key] for key in ("y_true", "y_proba")}
+    given["labels"] = draw(st.sampled_from([classes, classes, classes, None, classes[::-1], 3]))
+    given["n_bins"] = draw(st.sampled_from([1, 1, 1, 15, 0, "a"]))
+    for key in ("strategy", "debiased"):
+        if draw(st.integers(0, 3)) == 3:
+            given[key] = draw(st.one_of(st.sampled_from(["quantile", True]), JUNK))
+
+    def check(error):
+        assert -1 <= error <= 1
+        simple = given["labels"] is classes and given["n_bins"] == 1 and "debiased" not in given
+        if plain is not None and simple:
+            right = plain[1].argmax(axis=1) == [classes.index(label) for label in plain[0]]
+            close(error, abs(right.mean() - plain[1].max(axis=1).mean()))
+
+    return metrics.expected_calibration_error, given, check
+
+
+# What is made ready for use
+
+
+@case("deferral_curve", many=300)
+@case("DeferralCurveDisplay.from_predictions", few=2, many=25)
+def deferral_curves(draw, kit, name):
+    given, classes, plain = draw(predicted())
+    n = len(plain[0]) if plain else 2
+    given = {key: given[key] for key in ("y_true", "y_proba")}
+    given["labels"] = classes
+    answers = draw(st.one_of(probabilities(n, len(classes)), labels(n, classes)))
+    given["fallback"] = draw(st.sampled_from([answers[0], answers[0], None]))
+    for key in ("coverages", "error_cost", "fallback_cost"):
+        if draw(st.integers(0, 5)) == 5 and (name == "deferral_curve" or key != "coverages"):
+            given[key] = draw(st.one_of(st.sampled_from([[0.5, 1], [0]]), JUNK))
+
+    def check(curve):
+        shares = curve["share_asked"]
+        assert ((shares >= 0) & (shares <= 1)).all()
+        if plain is not None and "coverages" not in given:
+            right = plain[1].argmax(axis=1) == [classes.index(label) for label in plain[0]]
+            close(curve["accuracy_kept"].iloc[-1], right.mean())
+
+    if name == "deferral_curve":
+        return skkd.deferral_curve, given, check
+    return DeferralCurveDisplay.from_predictions, given, anything
+
+
+@case("DeferralCurveDisplay.from_estimator", few=2, many=20)
+def estimated_deferral(draw, kit, name):
+    X, plain = draw(images())
+    y, _ = draw(labels(2 if plain is None else len(plain), kit.network.classes_))
+    estimator = draw(st.sampled_from([kit.deferring] * 5 + [kit.network, None]))
+    return DeferralCurveDisplay.from_estimator, {"estimator": estimator, "X": X, "y": y}, anything
+
+
+@case(*(f"DeferringClassifier.{method}" for method in ("defer", "predict", "predict_proba")))
+@case("DeferringClassifier.score", many=50)
+def deferring_answers(draw, kit, name):
+    X, plain = draw(images())
+    method = getattr(kit.deferring, given_name(name))
+    given = {"X": X}
+    if name.endswith("score"):
+        given["y"], plain_y = draw(labels(2 if plain is None else len(plain), kit.network.classes_))
+
+    def check(result):
+        if plain is None:
+            return
+        if name.endswith("score"):
+            if plain_y is not None:
+                close(result, np.mean(kit.deferring.predict(plain) == plain_y))
+        else:
+            assert len(result) == len(plain)
+            same = method(plain)
+            close(result, same) if result.dtype.kind == "f" else np.testing.assert_array_equal(
+                result, same
+            )
+
+    return method, given, check
+
+
+@case("DeferringClassifier.fit", few=3, many=30)
+def deferring_fits(draw, kit, name):
+    X, plain = draw(images())
+    y, _ = draw(labels(2 if plain is None else len(plain), kit.network.classes_))
+    deferring = DeferringClassifier(
+        FrozenEstimator(draw(st.sampled_from([kit.network, kit.student]))),
+        draw(st.sampled_from([FrozenEstimator(kit.network), "teacher", None])),
+        threshold=draw(st.one_of(st.sampled_from([0.5, None]), JUNK)),
+        coverage=draw(st.one_of(st.sampled_from([0.5, None, None]), JUNK)),
+        deferred_label=draw(st.one_of(st.sampled_from([None, None, "ask"]), JUNK)),
+    )
+    return deferring.fit, {"X": X, "y": y}, lambda fitted: fitted.threshold_ >= 0
+
+
+@case("DeferringClassifier.get_metadata_routing", few=1, many=2)
+def routing(draw, kit, name):
+    return kit.deferring.get_metadata_routing, {}, anything
+
+
+@case("fold_temperature", few=2, many=10)
+def folded(draw, kit, name):
+    calibrated = draw(st.one_of(st.sampled_from([kit.calibrated, kit.network]), JUNK))
+
+    def check(student):
+        close(student.predict_proba(kit.X), calibrated.predict_proba(kit.X))
+
+    return skkd.fold_temperature, {"calibrated": calibrated}, check
+
+
+@case("conformal_estimator", few=2, many=10)
+def conformal(draw, kit, name):
+    estimator = draw(st.one_of(st.sampled_from([kit.network, NetworkClassifier()]), JUNK))
+    return skkd.conformal_estimator, {"estimator": estimator}, anything
+
+
 # Faithfulness
 
 
@@ -1033,6 +1155,7 @@ def timings(draw, kit, name):
 @case("FidelityDisplay", "FidelityDisplay.plot", "FidelityDisplay.from_report", few=2, many=15)
 @case("PerturbationCurveDisplay", "PerturbationCurveDisplay.plot", few=2, many=15)
 @case("PerturbationCurveDisplay.from_curves", few=2, many=15)
+@case("DeferralCurveDisplay", "DeferralCurveDisplay.plot", few=2, many=15)
 @case("DistillationGridDisplay", "DistillationGridDisplay.plot", few=2, many=15)
 @case("DistillationGridDisplay.from_search", few=2, many=15)
 @case("Explanation", "ExplanationDisplay", "ExplanationDisplay.plot", few=2, many=15)
@@ -1044,6 +1167,9 @@ def pictures(draw, kit, name):
             np.array([0.2, 0.5, 0.8]),
             *(draw(arrays((2, 3), dtypes, odd=False))[0] for _ in "ab"),
             ["a", "b"],
+        ),
+        "DeferralCurveDisplay": lambda: DeferralCurveDisplay(
+            skkd.deferral_curve([0, 1], [[0.5, 0.5], [0, 1]]), share_asked=draw(JUNK)
         ),
         "TimingDisplay": lambda: TimingDisplay(
             *(np.abs(draw(arrays(2, dtypes, odd=False))[0]) + 1 for _ in "ab"), ["a", "b"]
@@ -1131,6 +1257,7 @@ def networks(draw, kit, name):
 
 
 MADE = [FiveBlockCNN, KDFMVNet, MLP, TransferNet, NetworkClassifier, KDClassifier]
+MADE += [DeferringClassifier]
 MADE += [BrightnessExplainer, FeatureMapExplainer, GradCAMExplainer, SHAPExplainer, Teacher, Hints]
 
 
@@ -1199,6 +1326,11 @@ def kit(tmp_path_factory):
         "SHAPExplainer": SHAPExplainer(network, background=2, n_samples=2, random_state=0),
     }
     explainers = {name: explainer.fit(X) for name, explainer in explainers.items()}
+    has_temperature = parse_version(sklearn.__version__) >= parse_version("1.8")
+    calibrated = CalibratedClassifierCV(
+        FrozenEstimator(network), method="temperature" if has_temperature else "sigmoid"
+    )
+    deferring = DeferringClassifier(FrozenEstimator(student), "teacher", coverage=0.5)
     folder = tmp_path_factory.mktemp("files")
     classes = tmp_path_factory.mktemp("classes")
     saved = [str(folder / "network.skkd"), str(folder / "explainer.skkd")]
@@ -1215,6 +1347,8 @@ def kit(tmp_path_factory):
         network=network,
         table=table,
         student=student,
+        calibrated=calibrated.fit(X, y),
+        deferring=deferring.fit(X, y),
         explainers=explainers,
         explanation=explainers["GradCAMExplainer"].explain(X[:3], y[:3]),
         folder=folder,

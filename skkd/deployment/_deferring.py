@@ -8,7 +8,7 @@ import pandas as pd
 from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
 from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import cross_val_predict
-from sklearn.utils import Bunch, _safe_indexing, column_or_1d, get_tags, indexable
+from sklearn.utils import Bunch, _safe_indexing, get_tags, indexable
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.metadata_routing import (
     MetadataRouter,
@@ -23,6 +23,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skkd.deployment._confidence import check_confidence, threshold_keeping
 from skkd.images._conversions import to_array
+from skkd.models._labels import check_to_score, check_true_labels
 
 
 def _someone_answers(self):
@@ -161,8 +162,7 @@ class DeferringClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
                 "either threshold or coverage must be given, a probability or a share of images; "
                 f"got threshold={self.threshold!r} and coverage={self.coverage!r}"
             )
-        X, y = indexable(to_array(X), y)
-        y = column_or_1d(y, warn=True)
+        X, y = indexable(to_array(X), check_true_labels(y, type(self).__name__))
         check_classification_targets(y)
         if _routing_enabled():
             routed = process_routing(self, "fit", **params)
@@ -335,7 +335,8 @@ class DeferringClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         accuracy : float
             Share of the images whose predicted label is the true one.
         """
-        return super().score(X, y, sample_weight)
+        check_is_fitted(self)
+        return super().score(X, *check_to_score(y, self.classes_, sample_weight))
 
     @property
     def n_features_in_(self):
