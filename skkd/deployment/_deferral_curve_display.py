@@ -163,11 +163,12 @@ class DeferralCurveDisplay:
             True labels.
         student_cost, fallback_cost, error_cost : float
             See `deferral_curve`.
-        metric, ax, ref_line, curve_kwargs : see `plot`
-            What to draw, where and how. Without a fallback ``"accuracy_kept"`` and the cost are
-            known.
+        metric : {"accuracy", "accuracy_kept", "cost"}, default="accuracy"
+            What to draw. Without a fallback ``"accuracy_kept"`` and the cost of asking are known.
         name : str, default=None
             Name of the student in the legend.
+        ax, ref_line, curve_kwargs : see `plot`
+            Where and how to draw.
 
         Returns
         -------
@@ -228,10 +229,12 @@ class DeferralCurveDisplay:
             See `deferral_curve`.
         share_asked : float, default=None
             Share of the images that is handed over at the threshold in use, marked by a dot.
-        metric, ax, ref_line, curve_kwargs : see `plot`
-            What to draw, where and how.
+        metric : {"accuracy", "accuracy_kept", "cost"}, default="accuracy"
+            What to draw.
         name : str, default=None
             Name of the student in the legend.
+        ax, ref_line, curve_kwargs : see `plot`
+            Where and how to draw.
 
         Returns
         -------

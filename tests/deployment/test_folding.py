@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import sklearn
 from keras import layers
+from PIL import Image
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
@@ -338,3 +339,16 @@ def test_a_classifier_without_a_network_is_refused(data):
     model = LogisticRegression(max_iter=2000).fit(X[:200], y[:200])
     with pytest.raises(TypeError, match="got LogisticRegression, which has no network"):
         fold_temperature(calibrate(model, X[200:], y[200:]))
+
+
+@needs_temperature
+def test_files_calibrate_as_their_images_do(data, tmp_path):
+    X, y = (data[0][:260] * 15).astype(np.uint8), data[1][:260]
+    paths = [str(tmp_path / f"{number}.png") for number in range(60)]
+    for path, image in zip(paths, X[200:], strict=True):
+        Image.fromarray(image[..., 0]).save(path)
+    student = fit_student((X, y), end_in(lambda: layers.Dense(3))())
+    expected = fold_temperature(calibrate(student, X[200:], y[200:])).predict_proba(X[200:])
+    for files in (paths, np.array(paths)):
+        folded = fold_temperature(calibrate(student, files, y[200:]))
+        np.testing.assert_array_equal(folded.predict_proba(files), expected)

@@ -90,7 +90,7 @@ def expected_calibration_error(
 
     The error says nothing of the probabilities of the other classes, and is 0 for a model that
     gives every image the shares of the classes. Proper scores, such as
-    `sklearn.metrics.log_loss`, have neither fault.
+    ``sklearn.metrics.log_loss``, have neither fault.
 
     References
     ----------
