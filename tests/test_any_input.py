@@ -49,6 +49,7 @@ from skkd import (
     NetworkClassifier,
     PerturbationCurveDisplay,
     SHAPExplainer,
+    SubgroupDisplay,
     Teacher,
     TimingDisplay,
     TransferNet,
@@ -58,7 +59,7 @@ from skkd import (
     persistence,
 )
 from skkd.distillation import load_teacher
-from skkd.images import ImagePaths, as_images, read_image
+from skkd.images import ImagePaths, as_images, file_metadata, read_image
 
 SIDE = 8
 KNOWN_CHECKS = ("sklearn.utils.validation", "sklearn.utils.multiclass")
@@ -522,6 +523,17 @@ def any_paths(draw, kit, name):
     return lambda paths, **options: ImagePaths(paths, **options)[:], given, anything
 
 
+@case("images.file_metadata", many=100, files=True)
+def headers(draw, kit, name):
+    paths = draw(st.sampled_from([kit.files] * 3 + [np.array(kit.files), kit.files[0], [], kit.X]))
+    paths = draw(st.one_of(st.just(paths), JUNK))
+
+    def check(table):
+        assert table["height"].tolist() == [SIDE] * len(paths)
+
+    return file_metadata, {"paths": paths, "verbose": False}, check
+
+
 @case("images.read_image", many=200, files=True)
 def any_file(draw, kit, name):
     path = draw(st.one_of(st.sampled_from([*kit.files, str(kit.folder), "a\0b"]), JUNK))
@@ -612,6 +624,18 @@ def duplicates(draw, kit, name):
     return datasets.find_duplicates, given, check
 
 
+@case("datasets.group_duplicates", many=100)
+def numbers_of_duplicates(draw, kit, name):
+    _, given, _ = duplicates(draw, kit, name)
+
+    def check(groups):
+        assert groups.shape == (len(given["X"]),)
+        # Numbered in the order in which they come.
+        np.testing.assert_array_equal(pd.factorize(groups)[0], groups)
+
+    return datasets.group_duplicates, given, check
+
+
 @case("datasets.check_split", many=250)
 def splits(draw, kit, name):
     sides = {}
@@ -621,10 +645,14 @@ def splits(draw, kit, name):
         sides[side] = draw(
             st.sampled_from([(X, y)] * 4 + [Bunch(data=X, target=y), (kit.files, y), (X,), 3, None])
         )
+        if draw(st.booleans()) and isinstance(sides[side], tuple):
+            n = 2 if plain is None else len(plain)
+            sides[side] = (*sides[side], draw(labels(n, ["p", "q", "r"]))[0])
     method = draw(st.sampled_from(["exact", "exact", "perceptual", "a"]))
 
     def check(report):
         assert set(report.shared) == {"test", "train", "test_label", "train_label"}
+        assert set(report.shared_groups) == {"group", "n_train", "n_test"}
 
     return datasets.check_split, {**sides, "method": method, "verbose": False}, check
 
@@ -965,6 +993,61 @@ def conformal(draw, kit, name):
     return skkd.conformal_estimator, {"estimator": estimator}, anything
 
 
+# What else is known of images
+
+
+@st.composite
+def columns(draw, n):
+    """Draw what a user may say of images beside their labels."""
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    two = np.array(["x", "y"])[rng.integers(0, 2, n)]
+    ways = [
+        lambda: {"a": two, "b": rng.normal(size=n)},
+        lambda: pd.DataFrame({"a": two}, index=np.arange(n)[::-1]),
+        lambda: pd.DataFrame({"a": pd.Categorical(two), "b": pd.date_range("2020", periods=n)}),
+        lambda: {"a": pd.array(rng.integers(0, 2, n), dtype="Int64"), "b": [None] * n},
+        lambda: {"a": np.where(two == "x", np.nan, 1.0), "b": two == "x", 3: list(two)},
+        lambda: {"a": draw(labels(n, ["p", "q"]))[0]},
+        lambda: {"a": draw(arrays((n,)))[0]},
+        lambda: draw(JUNK),
+    ]
+    return draw(st.sampled_from(ways))()
+
+
+@case("subgroup_report", few=3, many=150)
+@case("SubgroupDisplay.from_estimator", few=2, many=20)
+@case("shortcut_report", few=2, many=40)
+def audits(draw, kit, name):
+    X, plain = draw(images())
+    n = 2 if plain is None else len(plain)
+    y, plain_y = draw(labels(n, kit.network.classes_))
+    given = {
+        "estimator": draw(st.sampled_from([kit.network] * 3 + [kit.network.model_, 3])),
+        "X": X,
+        "y": y,
+        "metadata": draw(columns(n)),
+        "groups": draw(st.one_of(st.none(), labels(n, ["p", "q"]).map(lambda pair: pair[0]))),
+        "n_resamples": draw(st.sampled_from([3, 3, 0, None])),
+        "random_state": 0,
+    }
+    if name == "shortcut_report":
+        given["masks"] = draw(st.one_of(st.none(), arrays((n, SIDE, SIDE)).map(lambda m: m[0])))
+        given["n_repeats"] = 1
+    else:
+        given["min_count"] = 1
+        given["scores"] = draw(st.sampled_from(["accuracy", ["accuracy", "roc_auc_ovr"], "a"]))
+
+    def check(report):
+        report = getattr(report, "report", report)
+        right = kit.network.predict(plain) == plain_y if plain_y is not None else None
+        if plain is not None and plain_y is not None:
+            first = "accuracy" if name == "shortcut_report" else "estimate"
+            close(report[first].iloc[0], np.mean(right))
+
+    called = SubgroupDisplay.from_estimator if "." in name else getattr(metrics, name)
+    return called, given, check
+
+
 # Faithfulness
 
 
@@ -1153,6 +1236,7 @@ def timings(draw, kit, name):
 @case("DecisionCurveDisplay", "DecisionCurveDisplay.plot", few=2, many=15)
 @case("TimingDisplay", "TimingDisplay.plot", "TimingDisplay.from_timing", few=2, many=15)
 @case("FidelityDisplay", "FidelityDisplay.plot", "FidelityDisplay.from_report", few=2, many=15)
+@case("SubgroupDisplay", "SubgroupDisplay.plot", "SubgroupDisplay.from_report", few=2, many=15)
 @case("PerturbationCurveDisplay", "PerturbationCurveDisplay.plot", few=2, many=15)
 @case("PerturbationCurveDisplay.from_curves", few=2, many=15)
 @case("DeferralCurveDisplay", "DeferralCurveDisplay.plot", few=2, many=15)
@@ -1175,6 +1259,7 @@ def pictures(draw, kit, name):
             *(np.abs(draw(arrays(2, dtypes, odd=False))[0]) + 1 for _ in "ab"), ["a", "b"]
         ),
         "FidelityDisplay": lambda: FidelityDisplay(kit.report),
+        "SubgroupDisplay": lambda: SubgroupDisplay(kit.subgroups),
         "PerturbationCurveDisplay": lambda: PerturbationCurveDisplay({"a": kit.curve}, "deletion"),
         "DistillationGridDisplay": lambda: DistillationGridDisplay(
             scores=draw(arrays((2, 3), dtypes))[0], alphas=[0, 1], temperatures=[1, 2, 3]
@@ -1195,7 +1280,12 @@ def pictures(draw, kit, name):
     thing = draw(JUNK)
     made = {
         "from_timing": lambda: (TimingDisplay.from_timing, {"timing": thing}),
-        "from_report": lambda: (FidelityDisplay.from_report, {"report": thing}),
+        "from_report": lambda: (
+            {"FidelityDisplay": FidelityDisplay, "SubgroupDisplay": SubgroupDisplay}[
+                cls
+            ].from_report,
+            {"report": thing},
+        ),
         "from_curves": lambda: (
             PerturbationCurveDisplay.from_curves,
             {"curves": draw(st.sampled_from([{"a": kit.curve}, {}, thing])), "kind": thing},
@@ -1356,6 +1446,7 @@ def kit(tmp_path_factory):
         flat=FeatureMapExplainer(network, flatten=True).fit(X),
         any_size=keras.Sequential([keras.Input((None, None, 1)), keras.layers.Conv2D(2, 3)]),
         report=metrics.fidelity_report(network, X[:6], y[:6], [explainers["FeatureMapExplainer"]]),
+        subgroups=metrics.subgroup_report(network, X, y, {"a": y}, min_count=1, n_resamples=3),
         curve=metrics.deletion_curve(network, X[:3], y[:3], np.ones((3, SIDE, SIDE))),
         search=GridSearchCV(
             KDClassifier(network.model_, student.student),

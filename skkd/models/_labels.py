@@ -7,6 +7,7 @@ from sklearn.utils import compute_sample_weight
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, check_consistent_length, column_or_1d
 
+from skkd._groups import check_groups
 from skkd.images._conversions import to_array
 
 
@@ -304,9 +305,7 @@ def hold_out(rows, y, fraction, seed, *, splitter=None, groups=None):
 
 def _hold_out_by_splitter(rows, y, fraction, seed, splitter, groups):
     if groups is not None:
-        groups = column_or_1d(groups)
-        check_consistent_length(y, groups)
-        groups = groups[rows]
+        groups = check_groups(groups, len(y))[rows]
     if splitter is None:
         n_groups = len(np.unique(groups))
         if n_groups < 2:
