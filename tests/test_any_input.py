@@ -787,6 +787,62 @@ def summaries(draw, kit, name):
     return metrics.classification_summary, {"estimators": estimators, "X": X, "y": y}, check
 
 
+@case("bootstrap_scores", many=150)
+def bootstrapped(draw, kit, name):
+    given, classes, plain = draw(predicted())
+    given = {key: given[key] for key in ("y_true", "y_proba")}
+    scores = ["accuracy", ["accuracy", "neg_log_loss"], {"a": "f1_macro"}, "roc_auc", 3, [], "x"]
+    given["scores"] = draw(st.sampled_from(scores))
+    given["labels"] = classes
+    given["n_resamples"] = draw(st.sampled_from([4, 4, 4, 1, 0, "a"]))
+    given["random_state"] = 0
+    if draw(st.integers(0, 3)) == 3:
+        given["groups"] = draw(labels(len(given["y_true"]) if plain else 2, ["p", "q"]))[0]
+    for key in ("confidence", "method", "paired_with"):
+        if draw(st.integers(0, 5)) == 5:
+            given[key] = draw(st.one_of(st.sampled_from([0.5, "bca", given["y_proba"]]), JUNK))
+
+    def check(table):
+        if plain is not None and "accuracy" in table.index:
+            right = plain[1].argmax(axis=1) == [classes.index(label) for label in plain[0]]
+            close(table.estimate["accuracy"], right.mean())
+
+    return metrics.bootstrap_scores, given, check
+
+
+@case("mcnemar_test", many=150)
+def predicted_twice(draw, kit, name):
+    n = draw(st.sampled_from([0, 1, 2, 5]))
+    classes = draw(st.sampled_from([[0, 1], ["a", "b"], [False, True]]))
+    columns = [draw(labels(n, classes)) for _ in range(3)]
+    given = dict(zip(("y_true", "y_pred", "y_pred_other"), [c[0] for c in columns], strict=True))
+
+    def check(result):
+        y, first, other = (plain for _, plain in columns)
+        if not any(plain is None for plain in (y, first, other)):
+            close(result.difference, np.mean(y == first) - np.mean(y == other))
+
+    return metrics.mcnemar_test, given, check
+
+
+@case("delong_test", many=150)
+def scored_twice(draw, kit, name):
+    given, _, plain = draw(predicted())
+    scores = [given.pop("y_proba"), draw(probabilities(len(plain[0]) if plain else 2, 2))[0]]
+    if np.ndim(scores[0]) == 2:
+        scores = [
+            np.asarray(values)[:, -1] if np.ndim(values) == 2 else values for values in scores
+        ]
+    given = {key: value for key, value in given.items() if key in ("y_true", "pos_label")}
+    given |= {"y_score": scores[0], "y_score_other": scores[1]}
+
+    def check(result):
+        assert 0 <= result.auc <= 1
+        assert result.low <= result.difference <= result.high
+
+    return metrics.delong_test, given, check
+
+
 # Faithfulness
 
 

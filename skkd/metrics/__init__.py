@@ -17,6 +17,7 @@ from skkd.metrics.faithfulness import (
     randomization_check,
     saliency_iou,
 )
+from skkd.metrics.inference import bootstrap_scores, delong_test, mcnemar_test
 from skkd.metrics.usefulness import (
     DecisionCurveDisplay,
     DistillationGridDisplay,
@@ -33,10 +34,12 @@ __all__ = [
     "PerturbationCurveDisplay",
     "TimingDisplay",
     "average_drop",
+    "bootstrap_scores",
     "classification_summary",
     "count_flops",
     "decision_curve",
     "deletion_curve",
+    "delong_test",
     "distillation_report",
     "explain_timing",
     "fidelity_report",
@@ -45,6 +48,7 @@ __all__ = [
     "increase_in_confidence",
     "insertion_curve",
     "make_fidelity_scorer",
+    "mcnemar_test",
     "net_benefit",
     "perturb_images",
     "pointing_game",

@@ -90,6 +90,23 @@ def label_codes(y_true, labels, name="y_true"):
     return codes
 
 
+def check_pos_label(pos_label, labels):
+    """Return the positive label, 1 by default where scikit-learn takes it to be 1."""
+    known = set(np.asarray(labels).tolist())
+    conventional = known <= {0, 1} or known <= {-1, 1}
+    if pos_label is None and not conventional:
+        raise ValueError(
+            "pos_label must name the class to treat unless the labels are in {0, 1} or {-1, 1}; "
+            f"got None and the labels {sorted(known, key=str)}"
+        )
+    pos_label = 1 if pos_label is None else pos_label
+    if pos_label not in known and not (conventional and pos_label == 1):
+        raise ValueError(
+            f"pos_label must be one of the labels {sorted(known, key=str)}; got {pos_label!r}"
+        )
+    return pos_label
+
+
 def check_weights(sample_weight, y_true):
     """Return the weight of each row as floats, None for None."""
     if sample_weight is None:

@@ -12,6 +12,7 @@ from skkd.metrics._predictions import (
     Precision,
     check_columns,
     check_labels,
+    check_pos_label,
     check_probabilities,
     check_weights,
     label_codes,
@@ -112,7 +113,7 @@ def net_benefit(
             f"y_proba must be 1-D, the probability of pos_label; got shape {proba.shape}: pass "
             "one column, or use decision_curve for all classes"
         )
-    pos_label = _check_pos_label(pos_label, pd.unique(y_true))
+    pos_label = check_pos_label(pos_label, pd.unique(y_true))
     codes = (y_true == pos_label).astype(np.int8)
     weights = check_weights(sample_weight, y_true)
     shares = _class_shares(codes, 2, _binary_prevalence(prevalence), weights)
@@ -249,7 +250,7 @@ def decision_curve(
         )
 
     if len(labels) <= 2:
-        pos_label = _check_pos_label(pos_label, labels)
+        pos_label = check_pos_label(pos_label, labels)
         if proba.ndim == 2:
             proba = proba[:, labels.tolist().index(pos_label)]
         codes = (y_true == pos_label).astype(np.int8)
@@ -387,20 +388,3 @@ def _check_test_harm(test_harm):
             f"{test_harm!r}"
         )
     return test_harm
-
-
-def _check_pos_label(pos_label, labels):
-    """Return the positive label, 1 by default where scikit-learn takes it to be 1."""
-    known = set(np.asarray(labels).tolist())
-    conventional = known <= {0, 1} or known <= {-1, 1}
-    if pos_label is None and not conventional:
-        raise ValueError(
-            "pos_label must name the class to treat unless the labels are in {0, 1} or {-1, 1}; "
-            f"got None and the labels {sorted(known, key=str)}"
-        )
-    pos_label = 1 if pos_label is None else pos_label
-    if pos_label not in known and not (conventional and pos_label == 1):
-        raise ValueError(
-            f"pos_label must be one of the labels {sorted(known, key=str)}; got {pos_label!r}"
-        )
-    return pos_label
