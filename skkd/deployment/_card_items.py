@@ -4,10 +4,13 @@ from dataclasses import dataclass
 
 # Numbers as in Table 2 of Collins et al., BMJ 385:e078378, 2024, and in the checklist of Tejani et
 # al., Radiology: Artificial Intelligence 6(4):e240300, 2024.
-_TRIPOD_AI = (
-    "1 2 3a 3b 3c 4 5a 5b 6a 6b 6c 7 8a 8b 8c 9a 9b 9c 10 11 12a 12b 12c 12d 12e 12f 12g 13 14 15 "
-    "16 17 18a 18b 18c 18d 18e 18f 19 20a 20b 20c 21 22 23a 23b 24 25 26 27a 27b 27c"
-).split()
+_TRIPOD_AI = dict.fromkeys(range(1, 28), "") | {
+    **dict.fromkeys((3, 6, 8, 9, 20, 27), "abc"),
+    **dict.fromkeys((5, 23), "ab"),
+    12: "abcdefg",
+    18: "abcdef",
+}
+_TRIPOD_AI = [f"{number}{part}" for number, parts in _TRIPOD_AI.items() for part in parts or [""]]
 _CLAIM = [str(number) for number in range(1, 45)]
 
 
@@ -98,8 +101,8 @@ _ITEMS = {
         ),
         (
             *("partition", "Partition"),
-            "how images were assigned to training, validation and testing, and at which level these "
-            "are disjoint",
+            "how images came to training, validation and testing, and at which level these are "
+            "disjoint",
             *("12a", "19 20"),
         ),
         ("leaks", "Leaks", "", "12a", "20"),
@@ -164,14 +167,11 @@ ITEMS = [Item(name, section, *rest) for section, rows in _ITEMS.items() for name
 
 def elsewhere():
     """Return the items of both checklists for which a card has no place, in words."""
-    missing = [
-        (
-            name,
-            [item for item in numbers if item not in {i for part in parts for i in part.split()}],
-        )
-        for name, numbers, parts in (
-            ("TRIPOD+AI", _TRIPOD_AI, [item.tripod for item in ITEMS]),
-            ("CLAIM", _CLAIM, [item.claim for item in ITEMS]),
-        )
-    ]
-    return "; ".join(f"{name} {', '.join(numbers)}" for name, numbers in missing)
+    missing = []
+    for name, numbers, asked in (
+        ("TRIPOD+AI", _TRIPOD_AI, [item.tripod for item in ITEMS]),
+        ("CLAIM", _CLAIM, [item.claim for item in ITEMS]),
+    ):
+        here = set(" ".join(asked).split())
+        missing.append(f"{name} {', '.join(n for n in numbers if n not in here)}")
+    return "; ".join(missing)

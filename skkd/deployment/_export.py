@@ -75,7 +75,7 @@ def export_student(
     X_representative : array-like of images, or paths, default=None
         A few hundred images like those that the network will see, best of the training images,
         from which "int8" takes the ranges of values within the network. Needed for "int8" only.
-    X : array-like of shape (n, height, width[, channels]) or (n, n_features), or paths, default=None
+    X : array-like of images or of rows of a table, or paths, default=None
         Images on which the file is compared with the classifier, best the test images. None takes
         `X_representative`.
     y : array-like of shape (n,), default=None

@@ -5,6 +5,7 @@ import io
 import json
 import re
 import tempfile
+import warnings
 import zipfile
 from pathlib import Path
 
@@ -61,8 +62,9 @@ def quantize(content, kind, images):
             )
         ((signature, names),) = _interpreter(content).get_signature_list().items()
         samples = [{names["inputs"][0]: image} for image in images]
-        # It shows a bar that cannot be switched off.
-        with contextlib.redirect_stderr(io.StringIO()):
+        # It shows a bar that cannot be switched off, and warns of what it does itself.
+        with contextlib.redirect_stderr(io.StringIO()), warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)
             ranges = quantizer.calibrate({signature: samples}, num_threads=1)
     else:
         weights = qtyping.TensorQuantizationConfig(16, dtype=qtyping.TensorDataType.FLOAT)
