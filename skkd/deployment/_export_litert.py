@@ -62,9 +62,7 @@ def quantize(content, kind, images):
             )
         ((signature, names),) = _interpreter(content).get_signature_list().items()
         samples = [{names["inputs"][0]: image} for image in images]
-        # It shows a bar that cannot be switched off, and warns of what it does itself.
-        with contextlib.redirect_stderr(io.StringIO()), warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)
+        with _quietly():
             ranges = quantizer.calibrate({signature: samples}, num_threads=1)
     else:
         weights = qtyping.TensorQuantizationConfig(16, dtype=qtyping.TensorDataType.FLOAT)
@@ -78,7 +76,8 @@ def quantize(content, kind, images):
             ),
             algorithm_key="float_casting",
         )
-    result = quantizer.quantize(ranges, enable_progress_bar=False, enable_progress_report=False)
+    with _quietly():
+        result = quantizer.quantize(ranges, enable_progress_bar=False, enable_progress_report=False)
     return bytes(result.quantized_model)
 
 
@@ -144,3 +143,11 @@ def _names_at_the_ends(content):
 def _lines(labels):
     """Return labels as lines, each of one line."""
     return "".join(" ".join(str(label).split("\n")) + "\n" for label in labels)
+
+
+@contextlib.contextmanager
+def _quietly():
+    """Keep back a bar that cannot be switched off, and warnings of what the quantizer does."""
+    with contextlib.redirect_stderr(io.StringIO()), warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        yield
