@@ -11,7 +11,12 @@ from benchmarks._timing import in_turn, row
 def rows(full=False):
     """Return the lines of this benchmark."""
     repeats = 7 if full else 3
-    return [fidelity(repeats), decision_curves(repeats), duplicates(20_000 if full else 2_000)]
+    return [
+        fidelity(repeats),
+        decision_curves(repeats),
+        intervals(repeats),
+        duplicates(20_000 if full else 2_000),
+    ]
 
 
 def fidelity(repeats):
@@ -48,6 +53,33 @@ def decision_curves(repeats):
     taken = in_turn(ways, repeats)
     what = "decision_curve, a million rows, 99 thresholds"
     return row(what, taken["ours"], "numpy.sort of the scores", taken["sort"], 1.5)
+
+
+def intervals(repeats):
+    from sklearn.metrics import accuracy_score, f1_score, log_loss, roc_auc_score
+
+    from skkd.metrics import bootstrap_scores
+
+    rng = np.random.default_rng(0)
+    y = rng.integers(0, 4, 10_000)
+    proba = rng.dirichlet(np.ones(4), len(y))
+
+    def one_at_a_time():
+        for _ in range(100):
+            rows = rng.integers(0, len(y), len(y))
+            accuracy_score(y[rows], proba[rows].argmax(axis=1))
+            f1_score(y[rows], proba[rows].argmax(axis=1), average="macro")
+            log_loss(y[rows], proba[rows])
+            roc_auc_score(y[rows], proba[rows], multi_class="ovr")
+
+    scores = ["accuracy", "f1_macro", "neg_log_loss", "roc_auc_ovr"]
+    ways = {
+        "ours": lambda: bootstrap_scores(scores, y, proba, random_state=0),
+        "one": one_at_a_time,
+    }
+    taken = in_turn(ways, repeats)
+    what = "bootstrap_scores, 10,000 images, 4 scores, 2,000 resamples"
+    return row(what, taken["ours"], "scikit-learn, 100 resamples", taken["one"], 1.0)
 
 
 def duplicates(n_images):

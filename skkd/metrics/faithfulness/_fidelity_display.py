@@ -1,5 +1,6 @@
 """Drawing of how faithful explanations are."""
 
+import numpy as np
 import pandas as pd
 
 from skkd._text import ink
@@ -8,11 +9,12 @@ from skkd.metrics.faithfulness._fidelity_report import fidelity_report
 
 
 class FidelityDisplay:
-    """Bars of the fidelity of each explainer and control, with its spread over images.
+    """Bars of the fidelity of each explainer and control, with its interval or spread.
 
     Make one with :meth:`from_estimator` or :meth:`from_report`. The bar is the average over the
-    classes, whose own means are dots; the line across its end is a standard deviation over images
-    to either side. The controls, a random map and the inverted ones, are gray.
+    classes, whose own means are dots; the line across its end is the interval of the average if the
+    report has one, and a standard deviation over images to either side if not. The controls, a
+    random map and the inverted ones, are gray.
 
     Parameters
     ----------
@@ -75,7 +77,10 @@ class FidelityDisplay:
         classes = report.columns[: report.columns.get_loc("average")]
         colors = ["C0" if row < first_control else "0.75" for row in rows]
         style = {"color": colors, **(bar_kwargs or {})}
-        self.bars_ = draw_bars(ax, report["average"], report["std"], report.index, **style)
+        spread = report["std"]
+        if "low" in report.columns[report.columns.get_loc("average") :]:
+            spread = np.abs(report[["low", "high"]].T - report["average"])
+        self.bars_ = draw_bars(ax, report["average"], spread, report.index, **style)
         self.dots_ = ax.scatter(
             report[classes].to_numpy(),
             [[row] * len(classes) for row in rows],

@@ -8,6 +8,8 @@ from skkd.metrics.faithfulness._confidence import TrueClassConfidence
 from skkd.metrics.faithfulness._fidelity import measure_fidelity
 from skkd.metrics.faithfulness._maps import map_reader
 from skkd.metrics.faithfulness._perturbation import Perturbation
+from skkd.metrics.inference._checks import check_groups
+from skkd.metrics.inference._intervals import Intervals
 
 
 def fidelity_report(
@@ -26,6 +28,9 @@ def fidelity_report(
     eps=0.01,
     batch_size=32,
     random_state=None,
+    confidence=None,
+    groups=None,
+    n_resamples=2000,
     verbose=0,
 ) -> pd.DataFrame:
     """Tabulate the fidelity of several explainers for each class, with controls.
@@ -52,7 +57,13 @@ def fidelity_report(
     mode, mask, fraction, baseline, layer : see `fidelity_score`
         What of an image is kept or removed by which map, and what stands in for the rest.
     clip, eps, batch_size, random_state : see `fidelity_score`
-        How ratios are taken, images at a time, and what seeds noise and ties.
+        How ratios are taken, images at a time, and what seeds noise, ties and the draws below.
+    confidence : float, default=None
+        Confidence of the interval of each average, in (0, 1), such as 0.95. None gives none.
+    groups : array-like of shape (n,), default=None
+        The patient of each image, whose images are then drawn together.
+    n_resamples : int, default=2000
+        Number of draws, the same for all rows, as for `bootstrap_scores`.
     verbose : {0, 1}, default=0
         1 shows a progress bar.
 
@@ -64,6 +75,8 @@ def fidelity_report(
         - a column for each class: the mean ratio of its images;
         - "average": the mean of the classes' means, as in the paper; NaN if all images of a class
           are skipped;
+        - "low", "high": ends of the interval of "average", only with `confidence`. Draws that lack
+          a class are left out, and if all do, it is NaN;
         - "median", "std": median and standard deviation over all images measured;
         - "kept": mean share of the image that stays;
         - "n", "skipped": number of images measured, and left out as their C_orig is below
@@ -97,23 +110,32 @@ def fidelity_report(
     [3, 8, 'average', 'median', 'std', 'kept', 'n', 'skipped']
     """
     perturbation = Perturbation(mode=mode, mask=mask, fraction=fraction, baseline=baseline)
-    confidence = TrueClassConfidence(estimator, X, y)
+    confidence_of = TrueClassConfidence(estimator, X, y)
     explainers = name_by_class(explainers, "explainers")
-    classes = np.unique(confidence.y) if classes is None else np.asarray(classes)
+    classes = np.unique(confidence_of.y) if classes is None else np.asarray(classes)
     if classes.ndim != 1 or not len(classes):
         raise ValueError(f"classes must be None or a list of at least one class; got {classes}")
-    if len(absent := np.setdiff1d(classes, confidence.y)):
+    if len(absent := np.setdiff1d(classes, confidence_of.y)):
         raise ValueError(f"classes must occur in y; got {absent.tolist()}, which do not")
+    rows = np.flatnonzero(np.isin(confidence_of.y, classes))
+    groups = check_groups(groups, len(confidence_of.y))
+    intervals = Intervals(
+        len(rows),
+        confidence,
+        groups=None if groups is None else groups[rows],
+        n_resamples=n_resamples,
+        random_state=random_state,
+    )
     controls = {"random", *(f"inverted {name}" for name in explainers)}
     readers = {}
     for name, explainer in explainers.items():
         row = apart_from(controls | (explainers.keys() - {name}), name, "explainer")
-        readers[row] = map_reader(explainer, confidence.images, confidence.y, layer=layer)
+        readers[row] = map_reader(explainer, confidence_of.images, confidence_of.y, layer=layer)
     measured = measure_fidelity(
-        confidence,
+        confidence_of,
         readers,
         perturbation,
-        rows=np.flatnonzero(np.isin(confidence.y, classes)),
+        rows=rows,
         clip=clip,
         eps=eps,
         batch_size=batch_size,
@@ -122,13 +144,15 @@ def fidelity_report(
         verbose=verbose,
     )
     order = [*readers, "random", *(f"inverted {name}" for name in readers)]
-    rows = {}
-    for name in order:
+    ends = _intervals(intervals, [measured[name] for name in order], classes)
+    table = {}
+    for place, name in enumerate(order):
         samples = measured[name]
         ratios, of_class = samples["fidelity"], samples["fidelity"].groupby(samples["class"])
         means = of_class.mean().loc[classes]
         figures = {
             "average": means.mean(skipna=False),
+            **({} if ends is None else {"low": ends[0, place], "high": ends[1, place]}),
             "median": ratios.median(),
             "std": ratios.std(ddof=0),
             "kept": samples["kept"].mean(),
@@ -139,6 +163,28 @@ def fidelity_report(
             apart_from({*figures, *means.index.drop(label)}, label, "class"): mean
             for label, mean in means.items()
         }
-        rows[name] = of_classes | figures
-    report = pd.DataFrame.from_dict(rows, orient="index").rename_axis("explainer")
+        table[name] = of_classes | figures
+    report = pd.DataFrame.from_dict(table, orient="index").rename_axis("explainer")
     return report.astype({"n": int, "skipped": int})
+
+
+def _intervals(intervals, measured, classes):
+    """Return the ends of the intervals of the averages over classes, None for none."""
+    if intervals.confidence is None:
+        return None
+    return intervals.ends([_average_of(samples, classes) for samples in measured])
+
+
+def _average_of(samples, classes):
+    """Return what computes the mean of the classes' means of counted images."""
+    ratios = samples["fidelity"].to_numpy()
+    known = np.isfinite(ratios)
+    of_class = known[:, None] & (samples["class"].to_numpy()[:, None] == np.asarray(classes))
+    summed = np.where(of_class, np.where(known, ratios, 0)[:, None], 0)
+
+    def average(counts):
+        with np.errstate(invalid="ignore"):
+            means = (counts @ summed) / (counts @ of_class.astype(np.float64))
+        return means.mean(axis=1)
+
+    return average

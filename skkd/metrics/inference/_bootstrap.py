@@ -1,7 +1,6 @@
 """Intervals of scores by the bootstrap."""
 
 from collections.abc import Mapping
-from numbers import Integral, Real
 
 import numpy as np
 import pandas as pd
@@ -15,6 +14,7 @@ from skkd.metrics._predictions import (
     label_codes,
 )
 from skkd.metrics.inference import _scores
+from skkd.metrics.inference._checks import check_confidence, check_groups, check_n_resamples
 from skkd.metrics.inference._resampling import Resampling
 
 # Scores of scikit-learn that all resamples have at once; any other asks its scorer for each.
@@ -138,8 +138,7 @@ def bootstrap_scores(
     roc_auc       0.82  0.76  0.88         2000
     """
     confidence = check_confidence(confidence)
-    if not isinstance(n_resamples, Integral) or n_resamples < 1:
-        raise ValueError(f"n_resamples must be an integer of at least 1; got {n_resamples!r}")
+    n_resamples = check_n_resamples(n_resamples)
     if method not in ("percentile", "bca"):
         raise ValueError(f'method must be "percentile" or "bca"; got {method!r}')
     y_true = check_labels(y_true)
@@ -159,35 +158,6 @@ def bootstrap_scores(
         rows[name] = _row(resampling, of_models, estimates, drawn, confidence, method)
     table = pd.DataFrame.from_dict(rows, orient="index").rename_axis("score")
     return table.astype({"n_resamples": int})
-
-
-def check_confidence(confidence):
-    """Return a confidence, in (0, 1)."""
-    if not isinstance(confidence, Real) or not 0 < confidence < 1:
-        raise ValueError(f"confidence must be a number in (0, 1), such as 0.95; got {confidence!r}")
-    return float(confidence)
-
-
-def check_groups(groups, n_rows):
-    """Return the groups of rows as a 1-D array, at least two, None for None."""
-    if groups is None:
-        return None
-    groups = np.asarray(groups)
-    if groups.shape != (n_rows,):
-        raise ValueError(
-            f"groups must be 1-D with the group of each of the {n_rows} rows; got shape "
-            f"{groups.shape}"
-        )
-    if (missing := pd.isna(groups)).any():
-        raise ValueError(
-            f"groups must have a value for every row; {missing.sum()} are missing, the first in "
-            f"row {np.argmax(missing)}: give those rows groups of their own, or drop them"
-        )
-    if len(pd.unique(groups)) < 2:
-        raise ValueError(
-            f"groups must hold at least two groups to draw from; got {groups.tolist()[0]!r} alone"
-        )
-    return groups
 
 
 class _Predictions:

@@ -6,7 +6,7 @@ from scipy.stats import binomtest, norm, rankdata
 from sklearn.utils import Bunch, column_or_1d
 
 from skkd.metrics._predictions import check_labels, check_pos_label
-from skkd.metrics.inference._bootstrap import check_confidence
+from skkd.metrics.inference._checks import check_confidence
 
 
 def mcnemar_test(y_true, y_pred, y_pred_other) -> Bunch:

@@ -17,6 +17,8 @@ from skkd.metrics._predictions import (
     check_weights,
     label_codes,
 )
+from skkd.metrics.inference._intervals import Intervals
+from skkd.metrics.usefulness._resampled_curve import ResampledCurve
 
 
 def net_benefit(
@@ -136,6 +138,10 @@ def decision_curve(
     standardized=False,
     sample_weight=None,
     test_harm=0.0,
+    confidence=None,
+    groups=None,
+    n_resamples=2000,
+    random_state=None,
 ) -> pd.DataFrame:
     """Compare the net benefit of a model with treating all and treating none, for each class.
 
@@ -179,6 +185,15 @@ def decision_curve(
         Harm of the test or the model itself, in net true positives a patient, which is
         subtracted from the model's net benefit [1]_: 0.02 where a doctor would test at most 50
         patients to find one more case.
+    confidence : float, default=None
+        Confidence of the interval of each net benefit, in (0, 1), such as 0.95, at each threshold
+        by itself. None gives none.
+    groups : array-like of shape (n_samples,), default=None
+        The patient of each row, whose rows are then drawn together.
+    n_resamples : int, default=2000
+        Number of draws, as for `bootstrap_scores`.
+    random_state : int, RandomState instance or None, default=None
+        Seed of the draws.
 
     Returns
     -------
@@ -190,6 +205,9 @@ def decision_curve(
         - `threshold`: the threshold probability `t`;
         - `net_benefit`: in net true positives a patient, or as a share of the best possible
           value if `standardized`; higher is better (see :func:`net_benefit`);
+        - `net_benefit_low`, `net_benefit_high`: ends of its interval; only with `confidence`.
+          Treating all has one too, since the share of each class varies unless `prevalence` is
+          known;
         - `net_interventions_avoided`: how many fewer of 100 patients are treated than by
           treating all, without treating fewer of those who need it,
           ``100 * (NB - NB_treat_all) * (1 - t) / t`` from the net benefit before
@@ -254,7 +272,8 @@ def decision_curve(
         if proba.ndim == 2:
             proba = proba[:, labels.tolist().index(pos_label)]
         codes = (y_true == pos_label).astype(np.int8)
-        shares = _class_shares(codes, 2, _binary_prevalence(prevalence), weights)
+        prevalence = _binary_prevalence(prevalence)
+        shares = _class_shares(codes, 2, prevalence, weights)
         curves = [(pos_label, 1, proba)]
     else:
         if pos_label is not None:
@@ -266,6 +285,8 @@ def decision_curve(
         shares = _class_shares(codes, len(labels), prevalence, weights)
         curves = [(label, k, proba[:, k]) for k, label in enumerate(labels.tolist())]
 
+    given = {"groups": groups, "n_resamples": n_resamples, "random_state": random_state}
+    intervals = Intervals(len(y_true), confidence, **given)
     odds = thresholds / (1 - thresholds)
     frames = []
     for label, k, scores in curves:
@@ -277,17 +298,44 @@ def decision_curve(
             "treat none": np.zeros_like(thresholds),
         }
         scale = _positive_share(shares, k, label) if standardized else 1.0
+        bands = {}
+        if intervals.confidence is not None:
+            resampled = ResampledCurve(
+                codes,
+                scores,
+                thresholds,
+                reached,
+                k,
+                weights,
+                prevalence=prevalence,
+                standardized=standardized,
+                test_harm=test_harm,
+            )
+            model_ends, all_ends = (
+                intervals.ends([score])[:, 0] for score in (resampled.model, resampled.treat_all)
+            )
+            bands = {"model": model_ends, "treat all": all_ends}
         for strategy, values in strategies.items():
             columns = {
                 "class": label,
                 "strategy": strategy,
                 "threshold": thresholds,
                 "net_benefit": values / scale,
+                **_band(bands, strategy, len(thresholds)),
                 "net_interventions_avoided": 100 * (values - treat_all) / odds,
                 "n": len(y_true),
             }
             frames.append(pd.DataFrame(columns))
     return pd.concat(frames, ignore_index=True)
+
+
+def _band(bands, strategy, n_thresholds):
+    """Return the columns of the ends of a strategy's intervals, if there are any."""
+    if not bands:
+        return {}
+    # Treating none is 0 of whatever rows.
+    low, high = bands.get(strategy, np.zeros((2, n_thresholds)))
+    return {"net_benefit_low": low, "net_benefit_high": high}
 
 
 def _model_net_benefit(codes, proba, thresholds, reached, shares, positive, weights):

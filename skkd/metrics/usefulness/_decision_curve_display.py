@@ -1,5 +1,7 @@
 """Drawing of decision curves in the manner of scikit-learn's displays."""
 
+import numpy as np
+
 from skkd._text import AS_IT_IS, as_text, draw_legend, fit_text, ink, legend_label
 from skkd.metrics._axes import take_axes
 from skkd.metrics._predictions import check_labels, label_codes
@@ -26,9 +28,13 @@ class DecisionCurveDisplay:
         Whether the net benefits are divided by the prevalence.
     name : str, default=None
         Name of the model in the legend.
+    net_benefit_interval : ndarray of shape (2, n_classes, n_thresholds), default=None
+        Lower and upper ends of the model's net benefit, drawn as a band around its line.
 
     Attributes
     ----------
+    bands_ : list of matplotlib.collections.PolyCollection
+        The band around the model's line for each class, or an empty list without intervals.
     lines_ : list of matplotlib.lines.Line2D
         The model's line for each class.
     treat_all_lines_ : list of matplotlib.lines.Line2D
@@ -70,6 +76,7 @@ class DecisionCurveDisplay:
         *,
         standardized=False,
         name=None,
+        net_benefit_interval=None,
     ):
         self.thresholds = thresholds
         self.net_benefit = net_benefit
@@ -77,6 +84,7 @@ class DecisionCurveDisplay:
         self.classes = classes
         self.standardized = standardized
         self.name = name
+        self.net_benefit_interval = net_benefit_interval
 
     def plot(self, ax=None, *, name=None, ref_lines=True, curve_kwargs=None):
         """Draw the curves.
@@ -119,12 +127,17 @@ class DecisionCurveDisplay:
         drawn_before = ax.get_ylim() if ax.has_data() else None
 
         self.lines_, self.treat_all_lines_, self.treat_none_line_ = [], [], None
+        self.bands_ = []
         for label, values, options in zip(
             self.classes, self.net_benefit, curve_kwargs, strict=True
         ):
             text = legend_label(self._line_label(label, name))
             style = {"label": text, **normalize_kwargs(options, Line2D)}
             self.lines_ += ax.plot(self.thresholds, values, **style)
+        if self.net_benefit_interval is not None:
+            for line, low, high in zip(self.lines_, *self.net_benefit_interval, strict=True):
+                style = {"color": line.get_color(), "alpha": 0.2, "linewidth": 0}
+                self.bands_.append(ax.fill_between(self.thresholds, low, high, **style))
         if ref_lines:
             self._plot_references()
 
@@ -171,6 +184,9 @@ class DecisionCurveDisplay:
         """Return limits that hold the useful range, however deep treating all falls."""
         lowest = min(self.net_benefit.min(), 0)
         highest = max(self.net_benefit.max(), self.net_benefit_treat_all.max(), 0)
+        if self.net_benefit_interval is not None:
+            lowest = min(lowest, np.nanmin(self.net_benefit_interval))
+            highest = max(highest, np.nanmax(self.net_benefit_interval))
         if highest > 0:
             lowest = max(lowest, -highest / 4)
         margin = 0.05 * (highest - lowest) or 0.05
@@ -192,6 +208,10 @@ class DecisionCurveDisplay:
         standardized=False,
         sample_weight=None,
         test_harm=0.0,
+        confidence=None,
+        groups=None,
+        n_resamples=2000,
+        random_state=None,
         name=None,
         ax=None,
         ref_lines=True,
@@ -215,6 +235,8 @@ class DecisionCurveDisplay:
             Shares of the classes in the population, and whether to divide by them.
         sample_weight, test_harm : see `decision_curve`
             Weights of the rows, and the harm of the test itself.
+        confidence, groups, n_resamples, random_state : see `decision_curve`
+            Of the intervals, drawn as a band around each of the model's lines.
         name : str, default=None
             Name of the model in the legend. None means the name of its class.
         ax, ref_lines, curve_kwargs : see `plot`
@@ -248,6 +270,10 @@ class DecisionCurveDisplay:
             standardized=standardized,
             sample_weight=sample_weight,
             test_harm=test_harm,
+            confidence=confidence,
+            groups=groups,
+            n_resamples=n_resamples,
+            random_state=random_state,
             name=type(estimator).__name__ if name is None else name,
             ax=ax,
             ref_lines=ref_lines,
@@ -267,6 +293,10 @@ class DecisionCurveDisplay:
         standardized=False,
         sample_weight=None,
         test_harm=0.0,
+        confidence=None,
+        groups=None,
+        n_resamples=2000,
+        random_state=None,
         name=None,
         ax=None,
         ref_lines=True,
@@ -282,6 +312,8 @@ class DecisionCurveDisplay:
             Shares of the classes in the population, and whether to divide by them.
         sample_weight, test_harm : see `decision_curve`
             Weights of the rows, and the harm of the test itself.
+        confidence, groups, n_resamples, random_state : see `decision_curve`
+            Of the intervals, drawn as a band around each of the model's lines.
         name : str, default=None
             Name of the model in the legend.
         ax, ref_lines, curve_kwargs : see `plot`
@@ -309,12 +341,20 @@ class DecisionCurveDisplay:
             standardized=standardized,
             sample_weight=sample_weight,
             test_harm=test_harm,
+            confidence=confidence,
+            groups=groups,
+            n_resamples=n_resamples,
+            random_state=random_state,
         )
         classes = curve["class"].unique().tolist()
         model, treat_all = (
             curve.loc[curve["strategy"] == strategy, "net_benefit"].to_numpy()
             for strategy in ("model", "treat all")
         )
+        interval = None
+        if confidence is not None:
+            ends = curve.loc[curve["strategy"] == "model", ["net_benefit_low", "net_benefit_high"]]
+            interval = ends.to_numpy().T.reshape(2, len(classes), -1)
         display = cls(
             thresholds=curve["threshold"].unique(),
             net_benefit=model.reshape(len(classes), -1),
@@ -322,5 +362,6 @@ class DecisionCurveDisplay:
             classes=classes,
             standardized=standardized,
             name=name,
+            net_benefit_interval=interval,
         )
         return display.plot(ax, ref_lines=ref_lines, curve_kwargs=curve_kwargs)

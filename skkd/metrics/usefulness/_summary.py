@@ -14,9 +14,21 @@ from skkd.metrics._predictions import (
     check_probabilities,
     label_codes,
 )
+from skkd.metrics.inference import _scores
+from skkd.metrics.inference._intervals import Intervals
+
+# What computes a figure of any rows, by its column.
+_FIGURES = {
+    "accuracy": _scores.accuracy,
+    "log_loss": _scores.log_loss,
+    "macro_f1": _scores.macro_f1,
+    "roc_auc": _scores.roc_auc,
+}
 
 
-def classification_summary(estimators, X, y) -> pd.DataFrame:
+def classification_summary(
+    estimators, X, y, *, confidence=None, groups=None, n_resamples=2000, random_state=None
+) -> pd.DataFrame:
     """Tabulate accuracy, log loss, macro F1 and ROC AUC of fitted classifiers.
 
     All four figures come from a single call of `predict_proba` of each estimator: a prediction
@@ -31,6 +43,14 @@ def classification_summary(estimators, X, y) -> pd.DataFrame:
         Samples, in whatever form the estimators take.
     y : array-like of shape (n_samples,)
         True labels, all of them known to every estimator.
+    confidence : float, default=None
+        Confidence of the intervals of all figures, in (0, 1), such as 0.95. None gives none.
+    groups : array-like of shape (n_samples,), default=None
+        The patient of each sample, whose samples are then drawn together.
+    n_resamples : int, default=2000
+        Number of draws, the same for all estimators, as for `bootstrap_scores`.
+    random_state : int, RandomState instance or None, default=None
+        Seed of the draws.
 
     Returns
     -------
@@ -46,6 +66,9 @@ def classification_summary(estimators, X, y) -> pd.DataFrame:
           absent from `y`: ranking it against the rest takes at least one row of it, and a mean
           over the other classes would not compare with that of another sample.
 
+        and with `confidence` after each the ends of its interval, such as `accuracy_low` and
+        `accuracy_high`.
+
     Raises
     ------
     TypeError
@@ -56,6 +79,7 @@ def classification_summary(estimators, X, y) -> pd.DataFrame:
 
     See Also
     --------
+    bootstrap_scores : The interval of any score, and of the difference of two models.
     decision_curve : Whether acting on the probabilities does more good than harm.
 
     Examples
@@ -76,7 +100,9 @@ def classification_summary(estimators, X, y) -> pd.DataFrame:
     named = _named_estimators(estimators)
     y = check_labels(y, "y")
     check_consistent_length(X, y)
-    rows = {name: _summarize(name, estimator, X, y) for name, estimator in named.items()}
+    given = {"groups": groups, "n_resamples": n_resamples, "random_state": random_state}
+    intervals = Intervals(len(y), confidence, **given)
+    rows = {name: _summarize(name, estimator, X, y, intervals) for name, estimator in named.items()}
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("estimator")
 
 
@@ -92,7 +118,7 @@ def _named_estimators(estimators):
     return named
 
 
-def _summarize(name, estimator, X, y):
+def _summarize(name, estimator, X, y, intervals):
     """Return the figures of one estimator, from one call of its predict_proba."""
     proba = np.asarray(estimator.predict_proba(X))
     classes = np.asarray(estimator.classes_)
@@ -115,9 +141,10 @@ def _summarize(name, estimator, X, y):
         auc = roc_auc_score(codes, proba[:, 1])
     else:
         auc = roc_auc_score(label_binarize(codes, classes=range(n_classes)), proba)
-    return {
+    figures = {
         "accuracy": accuracy_score(codes, predicted),
         "log_loss": log_loss(codes, proba, labels=range(n_classes)),
         "macro_f1": f1_score(codes, predicted, average="macro"),
         "roc_auc": auc,
     }
+    return intervals.beside(figures, {column: _FIGURES[column](codes, proba) for column in figures})

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from skkd.metrics import FidelityDisplay, fidelity_report
+from skkd.metrics import FidelityDisplay, fidelity_report, fidelity_samples
 
 FIGURES = ["average", "median", "std", "kept", "n", "skipped"]
 
@@ -52,3 +52,54 @@ def test_names_made_to_tell_apart_do_not_clash_themselves():
     np.testing.assert_allclose(
         report.loc["explainer inverted true", "kept"], report.loc["inverted true", "kept"]
     )
+
+
+@pytest.mark.filterwarnings("ignore:Mean of empty slice")
+@pytest.mark.parametrize("patients", [None, np.repeat(np.arange(10), 2)])
+def test_intervals_are_quantiles_of_the_averages_of_each_resample(patch, patients, spreads):
+    classifier, images, _, maps = patch
+    y = np.where(np.arange(20) % 3, "ill", "clear")
+    given = {"explainers": {"a": maps}, "random_state": 0}
+    report = fidelity_report(
+        classifier, images, y, **given, confidence=0.8, n_resamples=30, groups=patients
+    )
+    samples = fidelity_samples(classifier, images, y, maps, random_state=0)
+    ratios = samples["fidelity"].to_numpy()
+    seed = np.random.RandomState(0).randint(2**31 - 1)
+    n = 20 if patients is None else 10
+    drawn = np.random.RandomState(seed).randint(n, size=(30, n))
+    if patients is not None:
+        drawn = np.concatenate([2 * drawn, 2 * drawn + 1], axis=1)
+    # A draw without a measured image of a class says nothing of the average of both.
+    averages = [
+        np.mean([np.nanmean(ratios[rows][y[rows] == label]) for label in ("clear", "ill")])
+        for rows in drawn
+    ]
+    np.testing.assert_allclose(
+        report.loc["a", ["low", "high"]].to_list(), np.nanquantile(averages, [0.1, 0.9])
+    )
+    plain = fidelity_report(classifier, images, y, **given)
+    assert report.drop(columns=["low", "high"]).equals(plain)
+    ends = spreads(FidelityDisplay.from_report(report).bars_)
+    np.testing.assert_allclose(ends, report[["low", "high"]].to_numpy())
+
+
+def test_intervals_are_of_the_classes_asked_for(patch):
+    classifier, images, _, maps = patch
+    y = np.where(np.arange(20) % 2, "ill", "clear")
+    report = fidelity_report(
+        classifier,
+        images,
+        y,
+        {"a": maps},
+        classes=["ill"],
+        confidence=0.9,
+        groups=np.arange(20) // 2,
+        random_state=0,
+    )
+    assert (report["low"] <= report["average"]).all()
+    assert (report["average"] <= report["high"]).all()
+    with pytest.raises(ValueError, match="groups must be 1-D with the group of each of the 20"):
+        fidelity_report(classifier, images, y, {"a": maps}, confidence=0.9, groups=[1, 2])
+    with pytest.raises(ValueError, match=r"pass confidence=0\.95"):
+        fidelity_report(classifier, images, y, {"a": maps}, groups=np.arange(20))

@@ -563,3 +563,61 @@ def test_importing_the_metrics_opens_neither_keras_nor_matplotlib():
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
     assert found.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("known", [False, True])
+@pytest.mark.parametrize("standardized", [False, True])
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_intervals_are_quantiles_of_the_curves_of_each_resample(n_classes, standardized, known):
+    rng = np.random.default_rng(0)
+    y = rng.integers(0, n_classes, 40)
+    proba = rng.dirichlet(np.ones(n_classes), 40)
+    weights = rng.random(40)
+    shares = {2: 0.3, 3: {0: 0.2, 1: 0.3, 2: 0.5}}[n_classes]
+    given = {
+        "thresholds": [0.1, 0.3, 0.5],
+        "labels": range(n_classes),
+        "standardized": standardized,
+        "prevalence": shares if known else None,
+        "test_harm": 0.01,
+    }
+    curve = decision_curve(
+        y,
+        proba,
+        sample_weight=weights,
+        confidence=0.8,
+        n_resamples=25,
+        random_state=3,
+        **given,
+    )
+    seed = np.random.RandomState(3).randint(2**31 - 1)
+    drawn = np.random.RandomState(seed).randint(40, size=(25, 40))
+    curves = [
+        decision_curve(y[rows], proba[rows], sample_weight=weights[rows], **given) for rows in drawn
+    ]
+    ends = np.quantile([of_rows["net_benefit"] for of_rows in curves], [0.1, 0.9], axis=0)
+    columns = ["net_benefit_low", "net_benefit_high"]
+    np.testing.assert_allclose(curve[columns].to_numpy().T, ends, atol=1e-12)
+    plain = decision_curve(y, proba, sample_weight=weights, **given)
+    pd.testing.assert_frame_equal(
+        plain, curve.drop(columns=["net_benefit_low", "net_benefit_high"])
+    )
+
+
+def test_intervals_by_patient_are_wider_where_their_images_are_alike():
+    rng = np.random.default_rng(0)
+    y = rng.integers(0, 2, 60).repeat(5)
+    proba = np.clip(y + rng.normal(0, 0.4, 60).repeat(5), 0, 1)
+    width = []
+    for groups in (None, np.arange(60).repeat(5)):
+        curve = decision_curve(
+            y, proba, thresholds=[0.3], confidence=0.95, groups=groups, random_state=0
+        )
+        row = curve.iloc[0]
+        width.append(row.net_benefit_high - row.net_benefit_low)
+    assert width[1] / width[0] == pytest.approx(np.sqrt(5), rel=0.15)
+
+
+def test_groups_without_intervals_are_refused():
+    with pytest.raises(ValueError, match=r"confidence=None makes none: pass confidence=0\.95"):
+        decision_curve([0, 1], [0.2, 0.8], groups=["a", "b"])

@@ -233,3 +233,21 @@ def test_weights_and_harm_reach_the_curves(ax):
     fitted = DecisionCurveDisplay.from_estimator(model, np.array(proba)[:, None], y, **options)
     expected = net_benefit(y, model.predict_proba(np.array(proba)[:, None])[:, 1], **options)
     np.testing.assert_allclose(fitted.net_benefit[0], expected)
+
+
+def test_intervals_are_bands_around_the_lines(ax):
+    rng = np.random.default_rng(0)
+    y = rng.integers(0, 3, 60)
+    proba = rng.dirichlet(np.ones(3), 60)
+    given = {"thresholds": [0.1, 0.2, 0.3], "confidence": 0.9, "random_state": 0}
+    display = DecisionCurveDisplay.from_predictions(y, proba, ax=ax, n_resamples=50, **given)
+    curve = decision_curve(y, proba, n_resamples=50, **given)
+    of_model = curve[curve["strategy"] == "model"]
+    assert len(display.bands_) == 3
+    for k, band in enumerate(display.bands_):
+        heights = band.get_paths()[0].vertices[:, 1]
+        mine = of_model[of_model["class"] == k]
+        assert heights.min() == mine["net_benefit_low"].min()
+        assert heights.max() == mine["net_benefit_high"].max()
+    assert ax.get_ylim()[1] > of_model["net_benefit_high"].max()
+    assert DecisionCurveDisplay.from_predictions(y, proba, ax=ax).bands_ == []

@@ -11,7 +11,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
 from sklearn.tree import DecisionTreeClassifier
 
-from skkd.metrics import classification_summary
+from skkd.metrics import bootstrap_scores, classification_summary
 
 
 class Table:
@@ -192,3 +192,41 @@ def test_estimators_of_a_wrong_kind_are_refused(iris):
         classification_summary(GaussianNB(), X, y)
     with pytest.raises(ValueError, match="at least one estimator"):
         classification_summary([], X, y)
+
+
+def test_intervals_are_those_of_any_score_by_the_bootstrap(iris):
+    X, y, X_test, y_test = iris
+    model = GaussianNB().fit(X, y)
+    patients = np.arange(len(y_test)) // 3
+    table = classification_summary(
+        {"bayes": model}, X_test, y_test, confidence=0.9, groups=patients, random_state=0
+    )
+    seed = np.random.RandomState(0).randint(2**31 - 1)
+    scores = ["accuracy", "neg_log_loss", "f1_macro", "roc_auc_ovr"]
+    expected = bootstrap_scores(
+        scores,
+        y_test,
+        model.predict_proba(X_test),
+        confidence=0.9,
+        groups=patients,
+        random_state=seed,
+    )
+    row = table.loc["bayes"]
+    for column, name in zip(["accuracy", "macro_f1", "roc_auc"], np.delete(scores, 1), strict=True):
+        found = row[[column, f"{column}_low", f"{column}_high"]].to_list()
+        np.testing.assert_allclose(found, expected.loc[name, ["estimate", "low", "high"]].tolist())
+    loss = row[["log_loss", "log_loss_high", "log_loss_low"]].to_list()
+    np.testing.assert_allclose(
+        loss, -expected.loc["neg_log_loss", ["estimate", "low", "high"]].to_numpy(float)
+    )
+    plain = classification_summary({"bayes": model}, X_test, y_test).loc["bayes"]
+    assert plain.to_dict() == row[plain.index].to_dict()
+
+
+def test_an_undefined_figure_has_no_interval(iris):
+    X, y, X_test, y_test = iris
+    model = GaussianNB().fit(X, y)
+    two = y_test != "setosa"
+    row = classification_summary([model], X_test[two], y_test[two], confidence=0.9).iloc[0]
+    assert row[["roc_auc", "roc_auc_low", "roc_auc_high"]].isna().all()
+    assert row[["accuracy_low", "accuracy_high"]].notna().all()
