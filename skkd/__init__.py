@@ -7,6 +7,7 @@ __version__ = "0.1.0"
 _PUBLIC = {
     "blocks": (),
     "datasets": (),
+    "deployment": ("export_student", "model_card"),
     "distillation": ("Hints", "KDClassifier", "Teacher"),
     "explanation": (
         "BaseExplainer",

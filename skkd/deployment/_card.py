@@ -112,8 +112,11 @@ def model_card(
         "fidelity": fidelity,
         "export": export,
     }
+    for name, value in (("splits", splits), ("groups", groups), ("tables", tables)):
+        if value is not None and not isinstance(value, Mapping):
+            raise TypeError(f"{name} must be a mapping; got {type(value).__name__}")
     _check_tables(given)
-    _check_tables(tables or {})
+    _check_tables({f"tables[{name!r}]": table for name, table in (tables or {}).items()})
     fields = _check_fields({} if fields is None else fields)
     if not hasattr(estimator, "predict_on_batch"):
         check_is_fitted(estimator)
@@ -165,6 +168,8 @@ def _check_tables(tables):
 
 def _check_fields(fields):
     open_fields = [item.name for item in ITEMS if item.prompt]
+    if not isinstance(fields, Mapping):
+        raise TypeError(f"fields must be a mapping; got {type(fields).__name__}")
     for name, text in fields.items():
         if name not in open_fields:
             raise ValueError(f"fields has no part {name!r}; there are {', '.join(open_fields)}")

@@ -45,7 +45,10 @@ def quantize(content, kind, images):
         By which the ranges of activations are set, for "int8".
     """
     from ai_edge_quantizer import qtyping, recipe
+    from ai_edge_quantizer.calibrator import Calibrator
     from ai_edge_quantizer.quantizer import Quantizer
+    from ai_edge_quantizer.recipe_manager import RecipeManager
+    from ai_edge_quantizer.utils.qsv_utils import min_max_update
 
     quantizer = Quantizer(content)
     ranges = None
@@ -62,8 +65,14 @@ def quantize(content, kind, images):
             )
         ((signature, names),) = _interpreter(content).get_signature_list().items()
         samples = [{names["inputs"][0]: image} for image in images]
+        recipes = RecipeManager()
+        recipes.load_quantization_recipe(quantizer.get_quantization_recipe())
         with _quietly():
-            ranges = quantizer.calibrate({signature: samples}, num_threads=1)
+            # Its own way is a moving average, which cuts off what only some images have: of a
+            # student of MRI, 6 of 600 predictions changed, and none with ranges that hold all.
+            calibrator = Calibrator(content, num_threads=1, qsv_update_func=min_max_update)
+            calibrator.calibrate({signature: samples}, recipes)
+        ranges = calibrator.get_model_qsvs()
     else:
         weights = qtyping.TensorQuantizationConfig(16, dtype=qtyping.TensorDataType.FLOAT)
         quantizer.update_quantization_recipe(

@@ -1,12 +1,12 @@
 """What a file of a network says of itself."""
 
+import importlib
 import platform
 import sys
 
 import keras
 import numpy as np
 
-import skkd
 from skkd.models._graph import flatten_graph
 
 _SETTINGS = {
@@ -68,7 +68,7 @@ def versions():
     """Return the versions of what made a network, by name."""
     backend = keras.config.backend()
     return {
-        "skkd": skkd.__version__,
+        "skkd": importlib.import_module("skkd").__version__,
         "keras": keras.__version__,
         backend: sys.modules[backend].__version__,
         "numpy": np.__version__,

@@ -375,9 +375,7 @@ def test_what_keras_cannot_write_with_a_backend_is_refused(
 def test_a_package_that_is_missing_is_named(trained, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     monkeypatch.setitem(sys.modules, "onnx", None)
-    with pytest.raises(
-        ImportError, match=r"needs onnx: pip install 'skkd\[export\]'"
-    ):
+    with pytest.raises(ImportError, match=r"needs onnx: pip install 'skkd\[export\]'"):
         export_student(trained, tmp_path / "student.onnx", format="onnx")
 
 

@@ -130,7 +130,7 @@ def test_a_card_of_a_keras_model_says_what_is_not_known(trained):
         ({"fields": {"use": "x"}}, ValueError, "fields has no part 'use'; there are intended_use"),
         ({"fields": {"ethics": 1}}, TypeError, r"fields\['ethics'\] must be a str; got int"),
         ({"scores": {"accuracy": 1}}, TypeError, "scores must be a DataFrame; got dict"),
-        ({"tables": {"t": 1}}, TypeError, "t must be a DataFrame; got int"),
+        ({"tables": {"t": 1}}, TypeError, r"tables\['t'\] must be a DataFrame; got int"),
         ({"leaks": "none"}, TypeError, "leaks must be what skkd.datasets.check_split returned"),
         ({"splits": {"test": [77]}}, ValueError, r"splits\['test'\] must hold only the classes"),
         ({"groups": {"test": [1]}}, ValueError, r"groups\['test'\] must have a patient for each"),
