@@ -12,7 +12,9 @@ _PUBLIC = {
         "DeferringClassifier",
         "conformal_estimator",
         "deferral_curve",
+        "export_student",
         "fold_temperature",
+        "model_card",
     ),
     "distillation": ("Hints", "KDClassifier", "Teacher"),
     "explanation": (

@@ -4,6 +4,7 @@ Each gives a right result, or refuses by a ValueError or TypeError that names an
 """
 
 import contextlib
+import functools
 import inspect
 import os
 import re
@@ -11,6 +12,7 @@ import traceback
 import warnings
 from collections import Counter
 from types import SimpleNamespace
+from unittest import mock
 
 import keras
 import matplotlib.pyplot as plt
@@ -58,6 +60,7 @@ from skkd import (
     metrics,
     persistence,
 )
+from skkd.deployment import _card, _export
 from skkd.distillation import load_teacher
 from skkd.images import ImagePaths, as_images, file_metadata, read_image
 
@@ -1308,6 +1311,80 @@ def searches(draw, kit, name):
     search = draw(st.sampled_from([kit.search] * 5 + [kit.network, 3, None]))
     given = {"search": search, "X": draw(st.sampled_from([X, X, X, None])), "y": y}
     return metrics.distillation_report, given, anything
+
+
+# What is made of a trained classifier
+
+
+@case("export_student", few=3, many=60, files=True)
+def exports(draw, kit, name):
+    X, _ = draw(images())
+    runtime = SimpleNamespace(
+        SUFFIX=".tflite",
+        check_packages=lambda quantize: None,
+        convert=lambda model: b"float32",
+        quantize=lambda content, kind, images: b"".join(map(bytes, images or [])),
+        describe=lambda content, record: content,
+        load=lambda content: lambda image: kit.network.predict_proba(image),
+    )
+
+    @functools.wraps(skkd.export_student)
+    def export(**given):
+        # What LiteRT itself does with a network is tested with it.
+        with mock.patch.dict(_export._FORMATS, litert=runtime):
+            return skkd.export_student(**given)
+
+    to = kit.folder / "a.tflite"
+    given = {
+        "estimator": draw(st.sampled_from([kit.network] * 5 + [NetworkClassifier(), 3, None])),
+        "path": draw(st.sampled_from([to, to, str(to), kit.folder / "a.onnx", "a\0b.tflite", 3])),
+        "format": draw(st.sampled_from(["litert"] * 5 + ["tf", None])),
+        "quantize": draw(st.sampled_from([None, None, "int8", "float16", "int4", 8])),
+        "X_representative": draw(st.sampled_from([None, None, kit.X, kit.files, X])),
+        "X": draw(st.sampled_from([None, X, X, kit.X])),
+        "y": draw(st.sampled_from([None, None, kit.y, kit.y[:1], 3, "a"])),
+        "groups": draw(st.sampled_from([None, None, kit.y, kit.y[:1]])),
+        "confidence": draw(st.sampled_from([0.95, 0.9, 0, 1, "a"])),
+        "random_state": draw(st.sampled_from([None, 0])),
+    }
+
+    def check(report):
+        assert report.loc["float32", "share"] == 1
+        assert to.exists()
+
+    return export, given, check
+
+
+@case("model_card", few=3, many=60)
+def cards(draw, kit, name):
+    card = SimpleNamespace(
+        add=lambda **sections: None, select=lambda name: SimpleNamespace(content="")
+    )
+
+    @functools.wraps(skkd.model_card)
+    def write(**given):
+        # How sections become a text is the business of skops.
+        with mock.patch.object(_card, "_new_card", return_value=card):
+            return skkd.model_card(**given)
+
+    table = pd.DataFrame({"a": [1, np.nan]})
+    parts = ("scores", "calibration", "subgroups", "external", "fidelity", "export")
+    given = {key: draw(st.sampled_from([None, table, table.iloc[:0], 3])) for key in parts}
+    y, _ = draw(labels(5, kit.network.classes_))
+    given |= {
+        "estimator": draw(st.sampled_from([kit.network, kit.student, NetworkClassifier(), 3])),
+        "title": draw(st.sampled_from(["a", "a/b", ""])),
+        "splits": draw(st.one_of(st.just({"train": y}), JUNK)),
+        "groups": draw(st.sampled_from([None, None, {"train": [1] * 5}, {"b": [1]}, 3])),
+        "leaks": draw(st.sampled_from([None, None, 3, {}])),
+        "tables": draw(st.sampled_from([None, {"a": table}, {"a": 1}, 3])),
+        "fields": draw(st.sampled_from([None, {"ethics": "a"}, {"a": "a"}, {"ethics": 1}, 3])),
+    }
+
+    def check(result):
+        assert result is card
+
+    return write, given, check
 
 
 # Networks, and what else is made of parameters
