@@ -9,6 +9,7 @@ import skkd
 
 # Center of each room's box.
 PLACES = {
+    "deployment": (4.6, 5),
     "metrics": (6.0, 4),
     "blocks": (3.2, 4),
     "distillation": (0.9, 3.2),
@@ -37,8 +38,8 @@ def read_imports():
     return arrows
 
 
-fig, ax = plt.subplots(figsize=(9, 4.6), layout="constrained")
-ax.set(xlim=(-2.4, 9.4), ylim=(-0.35, 4.35))
+fig, ax = plt.subplots(figsize=(9, 5.4), layout="constrained")
+ax.set(xlim=(-2.4, 9.4), ylim=(-0.35, 5.35))
 ax.set_axis_off()
 boxes = {}
 for name, (x, y) in PLACES.items():

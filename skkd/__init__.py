@@ -7,6 +7,15 @@ __version__ = "0.1.0"
 _PUBLIC = {
     "blocks": (),
     "datasets": (),
+    "deployment": (
+        "DeferralCurveDisplay",
+        "DeferringClassifier",
+        "conformal_estimator",
+        "deferral_curve",
+        "export_student",
+        "fold_temperature",
+        "model_card",
+    ),
     "distillation": ("Hints", "KDClassifier", "Teacher"),
     "explanation": (
         "BaseExplainer",
@@ -32,6 +41,7 @@ _PUBLIC = {
         "deletion_curve",
         "delong_test",
         "distillation_report",
+        "expected_calibration_error",
         "explain_timing",
         "fidelity_report",
         "fidelity_samples",

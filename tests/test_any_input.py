@@ -4,6 +4,7 @@ Each gives a right result, or refuses by a ValueError or TypeError that names an
 """
 
 import contextlib
+import functools
 import inspect
 import os
 import re
@@ -11,18 +12,23 @@ import traceback
 import warnings
 from collections import Counter
 from types import SimpleNamespace
+from unittest import mock
 
 import keras
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+import sklearn
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from sklearn.base import BaseEstimator, clone
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import GridSearchCV
 from sklearn.utils import Bunch
+from sklearn.utils.fixes import parse_version
 from test_public_names import ROOMS, members, names_in
 
 import skkd
@@ -30,6 +36,8 @@ from skkd import (
     MLP,
     BaseExplainer,
     DecisionCurveDisplay,
+    DeferralCurveDisplay,
+    DeferringClassifier,
     DistillationGridDisplay,
     Explanation,
     ExplanationDisplay,
@@ -52,6 +60,7 @@ from skkd import (
     metrics,
     persistence,
 )
+from skkd.deployment import _card, _export
 from skkd.distillation import load_teacher
 from skkd.images import ImagePaths, as_images, file_metadata, read_image
 
@@ -871,6 +880,122 @@ def scored_twice(draw, kit, name):
     return metrics.delong_test, given, check
 
 
+@case("expected_calibration_error", many=300)
+def calibration_errors(draw, kit, name):
+    given, classes, plain = draw(predicted())
+    given = {key: given[key] for key in ("y_true", "y_proba")}
+    given["labels"] = draw(st.sampled_from([classes, classes, classes, None, classes[::-1], 3]))
+    given["n_bins"] = draw(st.sampled_from([1, 1, 1, 15, 0, "a"]))
+    for key in ("strategy", "debiased"):
+        if draw(st.integers(0, 3)) == 3:
+            given[key] = draw(st.one_of(st.sampled_from(["quantile", True]), JUNK))
+
+    def check(error):
+        assert -1 <= error <= 1
+        simple = given["labels"] is classes and given["n_bins"] == 1 and "debiased" not in given
+        if plain is not None and simple:
+            right = plain[1].argmax(axis=1) == [classes.index(label) for label in plain[0]]
+            close(error, abs(right.mean() - plain[1].max(axis=1).mean()))
+
+    return metrics.expected_calibration_error, given, check
+
+
+# What is made ready for use
+
+
+@case("deferral_curve", many=300)
+@case("DeferralCurveDisplay.from_predictions", few=2, many=25)
+def deferral_curves(draw, kit, name):
+    given, classes, plain = draw(predicted())
+    n = len(plain[0]) if plain else 2
+    given = {key: given[key] for key in ("y_true", "y_proba")}
+    given["labels"] = classes
+    answers = draw(st.one_of(probabilities(n, len(classes)), labels(n, classes)))
+    given["fallback"] = draw(st.sampled_from([answers[0], answers[0], None]))
+    for key in ("coverages", "error_cost", "fallback_cost"):
+        if draw(st.integers(0, 5)) == 5 and (name == "deferral_curve" or key != "coverages"):
+            given[key] = draw(st.one_of(st.sampled_from([[0.5, 1], [0]]), JUNK))
+
+    def check(curve):
+        shares = curve["share_asked"]
+        assert ((shares >= 0) & (shares <= 1)).all()
+        if plain is not None and "coverages" not in given:
+            right = plain[1].argmax(axis=1) == [classes.index(label) for label in plain[0]]
+            close(curve["accuracy_kept"].iloc[-1], right.mean())
+
+    if name == "deferral_curve":
+        return skkd.deferral_curve, given, check
+    return DeferralCurveDisplay.from_predictions, given, anything
+
+
+@case("DeferralCurveDisplay.from_estimator", few=2, many=20)
+def estimated_deferral(draw, kit, name):
+    X, plain = draw(images())
+    y, _ = draw(labels(2 if plain is None else len(plain), kit.network.classes_))
+    estimator = draw(st.sampled_from([kit.deferring] * 5 + [kit.network, None]))
+    return DeferralCurveDisplay.from_estimator, {"estimator": estimator, "X": X, "y": y}, anything
+
+
+@case(*(f"DeferringClassifier.{method}" for method in ("defer", "predict", "predict_proba")))
+@case("DeferringClassifier.score", many=50)
+def deferring_answers(draw, kit, name):
+    X, plain = draw(images())
+    method = getattr(kit.deferring, given_name(name))
+    given = {"X": X}
+    if name.endswith("score"):
+        given["y"], plain_y = draw(labels(2 if plain is None else len(plain), kit.network.classes_))
+
+    def check(result):
+        if plain is None:
+            return
+        if name.endswith("score"):
+            if plain_y is not None:
+                close(result, np.mean(kit.deferring.predict(plain) == plain_y))
+        else:
+            assert len(result) == len(plain)
+            same = method(plain)
+            close(result, same) if result.dtype.kind == "f" else np.testing.assert_array_equal(
+                result, same
+            )
+
+    return method, given, check
+
+
+@case("DeferringClassifier.fit", few=3, many=30)
+def deferring_fits(draw, kit, name):
+    X, plain = draw(images())
+    y, _ = draw(labels(2 if plain is None else len(plain), kit.network.classes_))
+    deferring = DeferringClassifier(
+        FrozenEstimator(draw(st.sampled_from([kit.network, kit.student]))),
+        draw(st.sampled_from([FrozenEstimator(kit.network), "teacher", None])),
+        threshold=draw(st.one_of(st.sampled_from([0.5, None]), JUNK)),
+        coverage=draw(st.one_of(st.sampled_from([0.5, None, None]), JUNK)),
+        deferred_label=draw(st.one_of(st.sampled_from([None, None, "ask"]), JUNK)),
+    )
+    return deferring.fit, {"X": X, "y": y}, lambda fitted: fitted.threshold_ >= 0
+
+
+@case("DeferringClassifier.get_metadata_routing", few=1, many=2)
+def routing(draw, kit, name):
+    return kit.deferring.get_metadata_routing, {}, anything
+
+
+@case("fold_temperature", few=2, many=10)
+def folded(draw, kit, name):
+    calibrated = draw(st.one_of(st.sampled_from([kit.calibrated, kit.network]), JUNK))
+
+    def check(student):
+        close(student.predict_proba(kit.X), calibrated.predict_proba(kit.X))
+
+    return skkd.fold_temperature, {"calibrated": calibrated}, check
+
+
+@case("conformal_estimator", few=2, many=10)
+def conformal(draw, kit, name):
+    estimator = draw(st.one_of(st.sampled_from([kit.network, NetworkClassifier()]), JUNK))
+    return skkd.conformal_estimator, {"estimator": estimator}, anything
+
+
 # What else is known of images
 
 
@@ -1119,6 +1244,7 @@ def timings(draw, kit, name):
 @case("SubgroupDisplay", "SubgroupDisplay.plot", "SubgroupDisplay.from_report", few=2, many=15)
 @case("PerturbationCurveDisplay", "PerturbationCurveDisplay.plot", few=2, many=15)
 @case("PerturbationCurveDisplay.from_curves", few=2, many=15)
+@case("DeferralCurveDisplay", "DeferralCurveDisplay.plot", few=2, many=15)
 @case("DistillationGridDisplay", "DistillationGridDisplay.plot", few=2, many=15)
 @case("DistillationGridDisplay.from_search", few=2, many=15)
 @case("Explanation", "ExplanationDisplay", "ExplanationDisplay.plot", few=2, many=15)
@@ -1130,6 +1256,9 @@ def pictures(draw, kit, name):
             np.array([0.2, 0.5, 0.8]),
             *(draw(arrays((2, 3), dtypes, odd=False))[0] for _ in "ab"),
             ["a", "b"],
+        ),
+        "DeferralCurveDisplay": lambda: DeferralCurveDisplay(
+            skkd.deferral_curve([0, 1], [[0.5, 0.5], [0, 1]]), share_asked=draw(JUNK)
         ),
         "TimingDisplay": lambda: TimingDisplay(
             *(np.abs(draw(arrays(2, dtypes, odd=False))[0]) + 1 for _ in "ab"), ["a", "b"]
@@ -1186,6 +1315,80 @@ def searches(draw, kit, name):
     return metrics.distillation_report, given, anything
 
 
+# What is made of a trained classifier
+
+
+@case("export_student", few=3, many=60, files=True)
+def exports(draw, kit, name):
+    X, _ = draw(images())
+    runtime = SimpleNamespace(
+        SUFFIX=".tflite",
+        check_packages=lambda quantize: None,
+        convert=lambda model: b"float32",
+        quantize=lambda content, kind, images: b"".join(map(bytes, images or [])),
+        describe=lambda content, record: content,
+        load=lambda content: lambda image: kit.network.predict_proba(image),
+    )
+
+    @functools.wraps(skkd.export_student)
+    def export(**given):
+        # What LiteRT itself does with a network is tested with it.
+        with mock.patch.dict(_export._FORMATS, litert=runtime):
+            return skkd.export_student(**given)
+
+    to = kit.folder / "a.tflite"
+    given = {
+        "estimator": draw(st.sampled_from([kit.network] * 5 + [NetworkClassifier(), 3, None])),
+        "path": draw(st.sampled_from([to, to, str(to), kit.folder / "a.onnx", "a\0b.tflite", 3])),
+        "format": draw(st.sampled_from(["litert"] * 5 + ["tf", None])),
+        "quantize": draw(st.sampled_from([None, None, "int8", "float16", "int4", 8])),
+        "X_representative": draw(st.sampled_from([None, None, kit.X, kit.files, X])),
+        "X": draw(st.sampled_from([None, X, X, kit.X])),
+        "y": draw(st.sampled_from([None, None, kit.y, kit.y[:1], 3, "a"])),
+        "groups": draw(st.sampled_from([None, None, kit.y, kit.y[:1]])),
+        "confidence": draw(st.sampled_from([0.95, 0.9, 0, 1, "a"])),
+        "random_state": draw(st.sampled_from([None, 0])),
+    }
+
+    def check(report):
+        assert report.loc["float32", "share"] == 1
+        assert to.exists()
+
+    return export, given, check
+
+
+@case("model_card", few=3, many=60)
+def cards(draw, kit, name):
+    card = SimpleNamespace(
+        add=lambda **sections: None, select=lambda name: SimpleNamespace(content="")
+    )
+
+    @functools.wraps(skkd.model_card)
+    def write(**given):
+        # How sections become a text is the business of skops.
+        with mock.patch.object(_card, "_new_card", return_value=card):
+            return skkd.model_card(**given)
+
+    table = pd.DataFrame({"a": [1, np.nan]})
+    parts = ("scores", "calibration", "subgroups", "external", "fidelity", "export")
+    given = {key: draw(st.sampled_from([None, table, table.iloc[:0], 3])) for key in parts}
+    y, _ = draw(labels(5, kit.network.classes_))
+    given |= {
+        "estimator": draw(st.sampled_from([kit.network, kit.student, NetworkClassifier(), 3])),
+        "title": draw(st.sampled_from(["a", "a/b", ""])),
+        "splits": draw(st.one_of(st.just({"train": y}), JUNK)),
+        "groups": draw(st.sampled_from([None, None, {"train": [1] * 5}, {"b": [1]}, 3])),
+        "leaks": draw(st.sampled_from([None, None, 3, {}])),
+        "tables": draw(st.sampled_from([None, {"a": table}, {"a": 1}, 3])),
+        "fields": draw(st.sampled_from([None, {"ethics": "a"}, {"a": "a"}, {"ethics": 1}, 3])),
+    }
+
+    def check(result):
+        assert result is card
+
+    return write, given, check
+
+
 # Networks, and what else is made of parameters
 
 
@@ -1223,6 +1426,7 @@ def networks(draw, kit, name):
 
 
 MADE = [FiveBlockCNN, KDFMVNet, MLP, TransferNet, NetworkClassifier, KDClassifier]
+MADE += [DeferringClassifier]
 MADE += [BrightnessExplainer, FeatureMapExplainer, GradCAMExplainer, SHAPExplainer, Teacher, Hints]
 
 
@@ -1291,6 +1495,11 @@ def kit(tmp_path_factory):
         "SHAPExplainer": SHAPExplainer(network, background=2, n_samples=2, random_state=0),
     }
     explainers = {name: explainer.fit(X) for name, explainer in explainers.items()}
+    has_temperature = parse_version(sklearn.__version__) >= parse_version("1.8")
+    calibrated = CalibratedClassifierCV(
+        FrozenEstimator(network), method="temperature" if has_temperature else "sigmoid"
+    )
+    deferring = DeferringClassifier(FrozenEstimator(student), "teacher", coverage=0.5)
     folder = tmp_path_factory.mktemp("files")
     classes = tmp_path_factory.mktemp("classes")
     saved = [str(folder / "network.skkd"), str(folder / "explainer.skkd")]
@@ -1307,6 +1516,8 @@ def kit(tmp_path_factory):
         network=network,
         table=table,
         student=student,
+        calibrated=calibrated.fit(X, y),
+        deferring=deferring.fit(X, y),
         explainers=explainers,
         explanation=explainers["GradCAMExplainer"].explain(X[:3], y[:3]),
         folder=folder,

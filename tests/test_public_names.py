@@ -14,8 +14,8 @@ HERE = Path(__file__)
 SIGNATURES = HERE.with_name("public_signatures.txt")
 API = HERE.parents[1] / "docs" / "api.rst"
 ROOMS = [
-    *("blocks", "datasets", "distillation", "explanation", "images", "metrics", "models"),
-    "persistence",
+    *("blocks", "datasets", "deployment", "distillation", "explanation", "images", "metrics"),
+    *("models", "persistence"),
 ]
 
 

@@ -25,6 +25,7 @@ from skkd.metrics.usefulness import (
     classification_summary,
     decision_curve,
     distillation_report,
+    expected_calibration_error,
     net_benefit,
 )
 
@@ -43,6 +44,7 @@ __all__ = [
     "deletion_curve",
     "delong_test",
     "distillation_report",
+    "expected_calibration_error",
     "explain_timing",
     "fidelity_report",
     "fidelity_samples",

@@ -135,6 +135,32 @@ def check_true_labels(y, owner):
     return y
 
 
+def check_to_score(y, classes, sample_weight=None):
+    """Return true labels and weights that accuracy is measured by.
+
+    Parameters
+    ----------
+    y : array-like of shape (n,)
+        Labels.
+    classes : ndarray of shape (n_classes,)
+        Those of the classifier.
+    sample_weight : array-like of shape (n,), default=None
+        Weight of each image.
+
+    Returns
+    -------
+    labels, sample_weight : ndarray of shape (n,)
+        The same; None for no weights.
+    """
+    y = check_true_labels(y, "score")
+    if (y.dtype.kind in "OUS") != (classes.dtype.kind in "OUS"):
+        raise ValueError(
+            f"y must hold labels like the classes {classes.tolist()}; got values of type "
+            f"{y.dtype}, such as {y[:1].tolist()}"
+        )
+    return y, None if sample_weight is None else check_sample_weight(sample_weight, y)
+
+
 def _check_labels(y, images, owner):
     """Return class labels, one an image, none of them missing."""
     y = check_true_labels(y, owner)
