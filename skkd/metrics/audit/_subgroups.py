@@ -12,7 +12,8 @@ from skkd.metrics._batches import check_count
 from skkd.metrics._predictions import check_labels, label_codes
 from skkd.metrics.audit._columns import read_columns
 from skkd.metrics.audit._comparison import Comparison
-from skkd.metrics.audit._samples import Sample, name_scores
+from skkd.metrics.audit._samples import Sample
+from skkd.metrics.inference._bootstrap import name_scores
 from skkd.metrics.inference._checks import check_confidence
 
 ALL = "all"
