@@ -105,7 +105,7 @@ class TeacherFeatures:
     def _connect(self, hints, teacher, student):
         teacher_graph, student_graph = flatten_graph(teacher), flatten_graph(student)
         channels, outputs = [], []
-        for teacher_name, student_name in hints.layers.items():
+        for number, (teacher_name, student_name) in enumerate(hints.layers.items(), start=1):
             theirs = named_call(teacher_graph, teacher_name, "teacher").output
             ours = named_call(student_graph, student_name, "student").output
             if len(theirs.shape) != len(ours.shape) or len(ours.shape) not in (2, 4):
@@ -122,8 +122,8 @@ class TeacherFeatures:
             if len(ours.shape) == 4 and theirs.shape[1:3] != ours.shape[1:3]:
                 theirs = ops.image.resize(theirs, ours.shape[1:3])
             channels.append(int(theirs.shape[-1]))
-            outputs.append(flat_features(theirs, hints.loss))
-        joined = outputs[0] if len(outputs) == 1 else layers.Concatenate()(outputs)
+            outputs.append(flat_features(theirs, hints.loss, number))
+        joined = outputs[0] if len(outputs) == 1 else layers.Concatenate(name="all_hints")(outputs)
         self._network = teacher_graph.model(joined)
         self._of_images = None
         self.sizes = [int(output.shape[-1]) for output in outputs]

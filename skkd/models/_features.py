@@ -27,7 +27,7 @@ def with_features(build, names, channels, kind):
                 ours = layers.Conv2D(n_channels, 1, name=projection)(ours)
             else:
                 ours = layers.Dense(n_channels, name=projection)(ours)
-        features.append(flat_features(ours, kind))
+        features.append(flat_features(ours, kind, number + 1))
     outputs = layers.Concatenate(name="with_hints")([graph.outputs[0], *features])
     return copy_model(graph.model(outputs, name=model.name))
 
@@ -42,16 +42,20 @@ def without_features(model):
     return keras.Model(model.input, model.get_layer("with_hints").input[0], name=model.name)
 
 
-def flat_features(features, kind):
+def flat_features(features, kind, number):
     """Return features, or their attention map scaled to length 1, as one row an image.
+
+    ``number`` names the layers: those that Keras would call "flatten" and so on may be there.
 
     Attention: S. Zagoruyko and N. Komodakis, "Paying more attention to attention", ICLR 2017.
     Features: A. Romero et al., "FitNets: hints for thin deep nets", ICLR 2015.
     """
     if kind == "attention":
         features = ops.mean(ops.square(features), axis=-1)
-    flat = layers.Flatten()(features)
-    return layers.UnitNormalization()(flat) if kind == "attention" else flat
+    flat = layers.Flatten(name=f"hint_flat{number}")(features)
+    if kind != "attention":
+        return flat
+    return layers.UnitNormalization(name=f"hint_length{number}")(flat)
 
 
 def named_call(graph, name, side):

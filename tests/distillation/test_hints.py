@@ -202,3 +202,16 @@ def test_a_teacher_is_left_as_it_was(data, tmp_path):
 def written_down(model):
     """Count what Keras keeps on a model's layers of every symbolic call of them."""
     return [(len(o._inbound_nodes), len(o._outbound_nodes)) for o in model.operations]
+
+
+@pytest.mark.parametrize(("layer", "loss"), [("thought", "mse"), ("later", "attention")])
+def test_layers_may_be_called_as_keras_calls_those_of_hints(data, layer, loss):
+    inputs = keras.Input((8, 8, 1))
+    x = layers.UnitNormalization(name="unit_normalization")(inputs)
+    x = layers.Flatten(name="flatten")(layers.Conv2D(3, 3, name="later")(x))
+    x = layers.Dense(5, name="thought")(x)
+    network = keras.Model(inputs, layers.Dense(3, activation="softmax")(x))
+    keras.utils.clear_session()  # Keras counts its names from the beginning again.
+    hints = Hints({layer: layer}, loss=loss)
+    student = distilled(data, network, student=network, hints=hints, epochs=1)
+    assert np.isfinite(student.history_["loss"]).all()
