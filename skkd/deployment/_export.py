@@ -26,6 +26,8 @@ _WRITERS = {
     ("onnx", "torch"): "onnxscript",
 }
 _LEAST_RUNS = 30
+# Of what a converter says.
+_LONGEST = 400
 # Probabilities differ by so much from one float32 runtime to another, and by so much where the
 # student itself computes in 16 bits.
 _ROUNDING, _ROUNDING_16 = 1e-3, 3e-2
@@ -209,8 +211,7 @@ class _Run:
     def __init__(self, run, exported):
         self._run = run
         self.proba, self._times = [], []
-        model = exported.model
-        self._blank = np.zeros((1, *model.input_shape[1:]), dtype=model.inputs[0].dtype)
+        self._blank = exported.blank()
         # The first one takes longer, and shows whether the runtime takes the file at all.
         self._run(self._blank)
 
@@ -347,6 +348,8 @@ def _convert(runtime, format, exported):
             "and export it there, or choose another format"
         )
     try:
+        # Keras exports to ONNX only what has been called.
+        exported.model(exported.blank())
         return runtime.convert(exported.model)
     except ImportError as error:
         needed = error.name or _WRITERS[format, backend]
@@ -358,7 +361,7 @@ def _convert(runtime, format, exported):
         ) from error
     # Converters of four projects fail in ways of their own.
     except Exception as error:
-        reason = str(error).strip().partition("\n")[0]
+        reason = " ".join(str(error).split())[:_LONGEST]
         raise ValueError(
             f"the network cannot be converted for format={format!r} with Keras's backend "
             f"{backend!r}: {type(error).__name__}: {reason}"

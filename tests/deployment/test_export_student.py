@@ -372,6 +372,18 @@ def test_what_keras_cannot_write_with_a_backend_is_refused(
         export_student(trained, tmp_path / "student.tflite")
 
 
+def test_what_a_converter_says_is_handed_on(stand_in, trained, tmp_path, monkeypatch):
+    stand_in()
+
+    def convert(model):
+        raise RuntimeError("there is no\n such operation")
+
+    monkeypatch.setattr(_export._FORMATS["litert"], "convert", convert)
+    with pytest.raises(ValueError, match=r"'litert' with .* RuntimeError: there is no such oper"):
+        export_student(trained, tmp_path / "student.tflite")
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_package_that_is_missing_is_named(trained, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     monkeypatch.setitem(sys.modules, "onnx", None)
