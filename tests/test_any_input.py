@@ -19,12 +19,16 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+import sklearn
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from sklearn.base import BaseEstimator, clone
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import GridSearchCV
 from sklearn.utils import Bunch
+from sklearn.utils.fixes import parse_version
 from test_public_names import ROOMS, members, names_in
 
 import skkd
@@ -32,6 +36,8 @@ from skkd import (
     MLP,
     BaseExplainer,
     DecisionCurveDisplay,
+    DeferralCurveDisplay,
+    DeferringClassifier,
     DistillationGridDisplay,
     Explanation,
     ExplanationDisplay,
@@ -45,6 +51,7 @@ from skkd import (
     NetworkClassifier,
     PerturbationCurveDisplay,
     SHAPExplainer,
+    SubgroupDisplay,
     Teacher,
     TimingDisplay,
     TransferNet,
@@ -55,7 +62,7 @@ from skkd import (
 )
 from skkd.deployment import _card, _export
 from skkd.distillation import load_teacher
-from skkd.images import ImagePaths, as_images, read_image
+from skkd.images import ImagePaths, as_images, file_metadata, read_image
 
 SIDE = 8
 KNOWN_CHECKS = ("sklearn.utils.validation", "sklearn.utils.multiclass")
@@ -519,6 +526,17 @@ def any_paths(draw, kit, name):
     return lambda paths, **options: ImagePaths(paths, **options)[:], given, anything
 
 
+@case("images.file_metadata", many=100, files=True)
+def headers(draw, kit, name):
+    paths = draw(st.sampled_from([kit.files] * 3 + [np.array(kit.files), kit.files[0], [], kit.X]))
+    paths = draw(st.one_of(st.just(paths), JUNK))
+
+    def check(table):
+        assert table["height"].tolist() == [SIDE] * len(paths)
+
+    return file_metadata, {"paths": paths, "verbose": False}, check
+
+
 @case("images.read_image", many=200, files=True)
 def any_file(draw, kit, name):
     path = draw(st.one_of(st.sampled_from([*kit.files, str(kit.folder), "a\0b"]), JUNK))
@@ -609,6 +627,18 @@ def duplicates(draw, kit, name):
     return datasets.find_duplicates, given, check
 
 
+@case("datasets.group_duplicates", many=100)
+def numbers_of_duplicates(draw, kit, name):
+    _, given, _ = duplicates(draw, kit, name)
+
+    def check(groups):
+        assert groups.shape == (len(given["X"]),)
+        # Numbered in the order in which they come.
+        np.testing.assert_array_equal(pd.factorize(groups)[0], groups)
+
+    return datasets.group_duplicates, given, check
+
+
 @case("datasets.check_split", many=250)
 def splits(draw, kit, name):
     sides = {}
@@ -618,10 +648,14 @@ def splits(draw, kit, name):
         sides[side] = draw(
             st.sampled_from([(X, y)] * 4 + [Bunch(data=X, target=y), (kit.files, y), (X,), 3, None])
         )
+        if draw(st.booleans()) and isinstance(sides[side], tuple):
+            n = 2 if plain is None else len(plain)
+            sides[side] = (*sides[side], draw(labels(n, ["p", "q", "r"]))[0])
     method = draw(st.sampled_from(["exact", "exact", "perceptual", "a"]))
 
     def check(report):
         assert set(report.shared) == {"test", "train", "test_label", "train_label"}
+        assert set(report.shared_groups) == {"group", "n_train", "n_test"}
 
     return datasets.check_split, {**sides, "method": method, "verbose": False}, check
 
@@ -846,6 +880,177 @@ def scored_twice(draw, kit, name):
     return metrics.delong_test, given, check
 
 
+@case("expected_calibration_error", many=300)
+def calibration_errors(draw, kit, name):
+    given, classes, plain = draw(predicted())
+    given = {key: given[key] for key in ("y_true", "y_proba")}
+    given["labels"] = draw(st.sampled_from([classes, classes, classes, None, classes[::-1], 3]))
+    given["n_bins"] = draw(st.sampled_from([1, 1, 1, 15, 0, "a"]))
+    for key in ("strategy", "debiased"):
+        if draw(st.integers(0, 3)) == 3:
+            given[key] = draw(st.one_of(st.sampled_from(["quantile", True]), JUNK))
+
+    def check(error):
+        assert -1 <= error <= 1
+        simple = given["labels"] is classes and given["n_bins"] == 1 and "debiased" not in given
+        if plain is not None and simple:
+            right = plain[1].argmax(axis=1) == [classes.index(label) for label in plain[0]]
+            close(error, abs(right.mean() - plain[1].max(axis=1).mean()))
+
+    return metrics.expected_calibration_error, given, check
+
+
+# What is made ready for use
+
+
+@case("deferral_curve", many=300)
+@case("DeferralCurveDisplay.from_predictions", few=2, many=25)
+def deferral_curves(draw, kit, name):
+    given, classes, plain = draw(predicted())
+    n = len(plain[0]) if plain else 2
+    given = {key: given[key] for key in ("y_true", "y_proba")}
+    given["labels"] = classes
+    answers = draw(st.one_of(probabilities(n, len(classes)), labels(n, classes)))
+    given["fallback"] = draw(st.sampled_from([answers[0], answers[0], None]))
+    for key in ("coverages", "error_cost", "fallback_cost"):
+        if draw(st.integers(0, 5)) == 5 and (name == "deferral_curve" or key != "coverages"):
+            given[key] = draw(st.one_of(st.sampled_from([[0.5, 1], [0]]), JUNK))
+
+    def check(curve):
+        shares = curve["share_asked"]
+        assert ((shares >= 0) & (shares <= 1)).all()
+        if plain is not None and "coverages" not in given:
+            right = plain[1].argmax(axis=1) == [classes.index(label) for label in plain[0]]
+            close(curve["accuracy_kept"].iloc[-1], right.mean())
+
+    if name == "deferral_curve":
+        return skkd.deferral_curve, given, check
+    return DeferralCurveDisplay.from_predictions, given, anything
+
+
+@case("DeferralCurveDisplay.from_estimator", few=2, many=20)
+def estimated_deferral(draw, kit, name):
+    X, plain = draw(images())
+    y, _ = draw(labels(2 if plain is None else len(plain), kit.network.classes_))
+    estimator = draw(st.sampled_from([kit.deferring] * 5 + [kit.network, None]))
+    return DeferralCurveDisplay.from_estimator, {"estimator": estimator, "X": X, "y": y}, anything
+
+
+@case(*(f"DeferringClassifier.{method}" for method in ("defer", "predict", "predict_proba")))
+@case("DeferringClassifier.score", many=50)
+def deferring_answers(draw, kit, name):
+    X, plain = draw(images())
+    method = getattr(kit.deferring, given_name(name))
+    given = {"X": X}
+    if name.endswith("score"):
+        given["y"], plain_y = draw(labels(2 if plain is None else len(plain), kit.network.classes_))
+
+    def check(result):
+        if plain is None:
+            return
+        if name.endswith("score"):
+            if plain_y is not None:
+                close(result, np.mean(kit.deferring.predict(plain) == plain_y))
+        else:
+            assert len(result) == len(plain)
+            same = method(plain)
+            close(result, same) if result.dtype.kind == "f" else np.testing.assert_array_equal(
+                result, same
+            )
+
+    return method, given, check
+
+
+@case("DeferringClassifier.fit", few=3, many=30)
+def deferring_fits(draw, kit, name):
+    X, plain = draw(images())
+    y, _ = draw(labels(2 if plain is None else len(plain), kit.network.classes_))
+    deferring = DeferringClassifier(
+        FrozenEstimator(draw(st.sampled_from([kit.network, kit.student]))),
+        draw(st.sampled_from([FrozenEstimator(kit.network), "teacher", None])),
+        threshold=draw(st.one_of(st.sampled_from([0.5, None]), JUNK)),
+        coverage=draw(st.one_of(st.sampled_from([0.5, None, None]), JUNK)),
+        deferred_label=draw(st.one_of(st.sampled_from([None, None, "ask"]), JUNK)),
+    )
+    return deferring.fit, {"X": X, "y": y}, lambda fitted: fitted.threshold_ >= 0
+
+
+@case("DeferringClassifier.get_metadata_routing", few=1, many=2)
+def routing(draw, kit, name):
+    return kit.deferring.get_metadata_routing, {}, anything
+
+
+@case("fold_temperature", few=2, many=10)
+def folded(draw, kit, name):
+    calibrated = draw(st.one_of(st.sampled_from([kit.calibrated, kit.network]), JUNK))
+
+    def check(student):
+        close(student.predict_proba(kit.X), calibrated.predict_proba(kit.X))
+
+    return skkd.fold_temperature, {"calibrated": calibrated}, check
+
+
+@case("conformal_estimator", few=2, many=10)
+def conformal(draw, kit, name):
+    estimator = draw(st.one_of(st.sampled_from([kit.network, NetworkClassifier()]), JUNK))
+    return skkd.conformal_estimator, {"estimator": estimator}, anything
+
+
+# What else is known of images
+
+
+@st.composite
+def columns(draw, n):
+    """Draw what a user may say of images beside their labels."""
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    two = np.array(["x", "y"])[rng.integers(0, 2, n)]
+    ways = [
+        lambda: {"a": two, "b": rng.normal(size=n)},
+        lambda: pd.DataFrame({"a": two}, index=np.arange(n)[::-1]),
+        lambda: pd.DataFrame({"a": pd.Categorical(two), "b": pd.date_range("2020", periods=n)}),
+        lambda: {"a": pd.array(rng.integers(0, 2, n), dtype="Int64"), "b": [None] * n},
+        lambda: {"a": np.where(two == "x", np.nan, 1.0), "b": two == "x", 3: list(two)},
+        lambda: {"a": draw(labels(n, ["p", "q"]))[0]},
+        lambda: {"a": draw(arrays((n,)))[0]},
+        lambda: draw(JUNK),
+    ]
+    return draw(st.sampled_from(ways))()
+
+
+@case("subgroup_report", few=3, many=150)
+@case("SubgroupDisplay.from_estimator", few=2, many=20)
+@case("shortcut_report", few=2, many=40)
+def audits(draw, kit, name):
+    X, plain = draw(images())
+    n = 2 if plain is None else len(plain)
+    y, plain_y = draw(labels(n, kit.network.classes_))
+    given = {
+        "estimator": draw(st.sampled_from([kit.network] * 3 + [kit.network.model_, 3])),
+        "X": X,
+        "y": y,
+        "metadata": draw(columns(n)),
+        "groups": draw(st.one_of(st.none(), labels(n, ["p", "q"]).map(lambda pair: pair[0]))),
+        "n_resamples": draw(st.sampled_from([3, 3, 0, None])),
+        "random_state": 0,
+    }
+    if name == "shortcut_report":
+        given["masks"] = draw(st.one_of(st.none(), arrays((n, SIDE, SIDE)).map(lambda m: m[0])))
+        given["n_repeats"] = 1
+    else:
+        given["min_count"] = 1
+        given["scores"] = draw(st.sampled_from(["accuracy", ["accuracy", "roc_auc_ovr"], "a"]))
+
+    def check(report):
+        report = getattr(report, "report", report)
+        right = kit.network.predict(plain) == plain_y if plain_y is not None else None
+        if plain is not None and plain_y is not None:
+            first = "accuracy" if name == "shortcut_report" else "estimate"
+            close(report[first].iloc[0], np.mean(right))
+
+    called = SubgroupDisplay.from_estimator if "." in name else getattr(metrics, name)
+    return called, given, check
+
+
 # Faithfulness
 
 
@@ -1034,8 +1239,10 @@ def timings(draw, kit, name):
 @case("DecisionCurveDisplay", "DecisionCurveDisplay.plot", few=2, many=15)
 @case("TimingDisplay", "TimingDisplay.plot", "TimingDisplay.from_timing", few=2, many=15)
 @case("FidelityDisplay", "FidelityDisplay.plot", "FidelityDisplay.from_report", few=2, many=15)
+@case("SubgroupDisplay", "SubgroupDisplay.plot", "SubgroupDisplay.from_report", few=2, many=15)
 @case("PerturbationCurveDisplay", "PerturbationCurveDisplay.plot", few=2, many=15)
 @case("PerturbationCurveDisplay.from_curves", few=2, many=15)
+@case("DeferralCurveDisplay", "DeferralCurveDisplay.plot", few=2, many=15)
 @case("DistillationGridDisplay", "DistillationGridDisplay.plot", few=2, many=15)
 @case("DistillationGridDisplay.from_search", few=2, many=15)
 @case("Explanation", "ExplanationDisplay", "ExplanationDisplay.plot", few=2, many=15)
@@ -1048,10 +1255,14 @@ def pictures(draw, kit, name):
             *(draw(arrays((2, 3), dtypes, odd=False))[0] for _ in "ab"),
             ["a", "b"],
         ),
+        "DeferralCurveDisplay": lambda: DeferralCurveDisplay(
+            skkd.deferral_curve([0, 1], [[0.5, 0.5], [0, 1]]), share_asked=draw(JUNK)
+        ),
         "TimingDisplay": lambda: TimingDisplay(
             *(np.abs(draw(arrays(2, dtypes, odd=False))[0]) + 1 for _ in "ab"), ["a", "b"]
         ),
         "FidelityDisplay": lambda: FidelityDisplay(kit.report),
+        "SubgroupDisplay": lambda: SubgroupDisplay(kit.subgroups),
         "PerturbationCurveDisplay": lambda: PerturbationCurveDisplay({"a": kit.curve}, "deletion"),
         "DistillationGridDisplay": lambda: DistillationGridDisplay(
             scores=draw(arrays((2, 3), dtypes))[0], alphas=[0, 1], temperatures=[1, 2, 3]
@@ -1072,7 +1283,12 @@ def pictures(draw, kit, name):
     thing = draw(JUNK)
     made = {
         "from_timing": lambda: (TimingDisplay.from_timing, {"timing": thing}),
-        "from_report": lambda: (FidelityDisplay.from_report, {"report": thing}),
+        "from_report": lambda: (
+            {"FidelityDisplay": FidelityDisplay, "SubgroupDisplay": SubgroupDisplay}[
+                cls
+            ].from_report,
+            {"report": thing},
+        ),
         "from_curves": lambda: (
             PerturbationCurveDisplay.from_curves,
             {"curves": draw(st.sampled_from([{"a": kit.curve}, {}, thing])), "kind": thing},
@@ -1208,6 +1424,7 @@ def networks(draw, kit, name):
 
 
 MADE = [FiveBlockCNN, KDFMVNet, MLP, TransferNet, NetworkClassifier, KDClassifier]
+MADE += [DeferringClassifier]
 MADE += [BrightnessExplainer, FeatureMapExplainer, GradCAMExplainer, SHAPExplainer, Teacher, Hints]
 
 
@@ -1276,6 +1493,11 @@ def kit(tmp_path_factory):
         "SHAPExplainer": SHAPExplainer(network, background=2, n_samples=2, random_state=0),
     }
     explainers = {name: explainer.fit(X) for name, explainer in explainers.items()}
+    has_temperature = parse_version(sklearn.__version__) >= parse_version("1.8")
+    calibrated = CalibratedClassifierCV(
+        FrozenEstimator(network), method="temperature" if has_temperature else "sigmoid"
+    )
+    deferring = DeferringClassifier(FrozenEstimator(student), "teacher", coverage=0.5)
     folder = tmp_path_factory.mktemp("files")
     classes = tmp_path_factory.mktemp("classes")
     saved = [str(folder / "network.skkd"), str(folder / "explainer.skkd")]
@@ -1292,6 +1514,8 @@ def kit(tmp_path_factory):
         network=network,
         table=table,
         student=student,
+        calibrated=calibrated.fit(X, y),
+        deferring=deferring.fit(X, y),
         explainers=explainers,
         explanation=explainers["GradCAMExplainer"].explain(X[:3], y[:3]),
         folder=folder,
@@ -1299,6 +1523,7 @@ def kit(tmp_path_factory):
         flat=FeatureMapExplainer(network, flatten=True).fit(X),
         any_size=keras.Sequential([keras.Input((None, None, 1)), keras.layers.Conv2D(2, 3)]),
         report=metrics.fidelity_report(network, X[:6], y[:6], [explainers["FeatureMapExplainer"]]),
+        subgroups=metrics.subgroup_report(network, X, y, {"a": y}, min_count=1, n_resamples=3),
         curve=metrics.deletion_curve(network, X[:3], y[:3], np.ones((3, SIDE, SIDE))),
         search=GridSearchCV(
             KDClassifier(network.model_, student.student),

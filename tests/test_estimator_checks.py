@@ -14,6 +14,7 @@ from scipy.special import softmax
 from sklearn import config_context
 from sklearn.base import BaseEstimator, clone
 from sklearn.exceptions import NotFittedError
+from sklearn.frozen import FrozenEstimator
 from sklearn.utils import estimator_checks, get_tags
 from sklearn.utils.estimator_checks import parametrize_with_checks
 from test_public_names import ROOMS, names_in
@@ -22,6 +23,7 @@ import skkd
 from skkd import (
     MLP,
     BaseExplainer,
+    DeferringClassifier,
     FeatureMapExplainer,
     FiveBlockCNN,
     GradCAMExplainer,
@@ -63,6 +65,9 @@ MAKE = {
     Hints: lambda fitted: Hints({"block1_conv": "block1_conv"}, weight=2),
     Teacher: lambda fitted: Teacher(fitted.model_, weight=2),
     NetworkClassifier: lambda fitted: small(),
+    DeferringClassifier: lambda fitted: DeferringClassifier(
+        small(), FrozenEstimator(fitted), threshold=0.4
+    ),
     KDClassifier: lambda fitted: KDClassifier(Teacher(fitted.model_), small(), alpha=0.3),
     BaseExplainer: BrightnessExplainer,
     FeatureMapExplainer: FeatureMapExplainer,
@@ -71,7 +76,8 @@ MAKE = {
         fitted, background=np.zeros((2, 8, 8, 1)), n_samples=4, random_state=0
     ),
 }
-CLASSIFIERS = [cls for cls in MAKE if hasattr(cls, "predict")]
+# Those that train a network. What asks others has tests of its own.
+CLASSIFIERS = [cls for cls in MAKE if hasattr(cls, "decision_function")]
 EXPLAINERS = [cls for cls in MAKE if issubclass(cls, BaseExplainer)]
 NETWORKS = [cls for cls in MAKE if hasattr(cls, "build")]
 

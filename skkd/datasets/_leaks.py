@@ -17,8 +17,10 @@ from sklearn.neighbors import radius_neighbors_graph
 from sklearn.utils import Bunch
 from tqdm.auto import tqdm
 
-from skkd.images._files import read_header, read_image
+from skkd._groups import check_groups
+from skkd.images._files import read_image
 from skkd.images._input import as_column, as_images, holds_paths
+from skkd.images._metadata import file_metadata
 
 _SIDE = 16
 # Parts of a hash with fewer bits than these tell few images apart.
@@ -73,23 +75,66 @@ def find_duplicates(X, *, method="exact", threshold=8, verbose=True) -> list:
     >>> find_duplicates(X, method="perceptual")
     [array([1, 4]), array([2, 5])]
     """
+    groups = group_duplicates(X, method=method, threshold=threshold, verbose=verbose)
+    return _rows_by_group(groups)
+
+
+def group_duplicates(X, *, method="perceptual", threshold=8, verbose=True) -> np.ndarray:
+    """Give images that are nearly the same one number.
+
+    The numbers can stand for patients where none is known: as the ``groups`` of splitters, of
+    early stopping and of intervals. They keep near copies together and no more. Images of one
+    patient that look different have different numbers, so splits are still too good and intervals
+    too narrow where a patient has several.
+
+    Parameters
+    ----------
+    X : array-like
+        File paths or images, as for `find_duplicates`.
+    method : {"perceptual", "exact"}, default="perceptual"
+        When two images count as the same, as for `find_duplicates`.
+    threshold : float, default=8
+        Largest number of differing bits, as for `find_duplicates`. More of them put neighboring
+        slices of one scan together, and at some point slices of different heads.
+    verbose : bool, default=True
+        Whether to show a progress bar if reading takes longer than a second.
+
+    Returns
+    -------
+    groups : ndarray of int of shape (n_images,)
+        The numbers, from 0 in the order in which they first occur.
+
+    See Also
+    --------
+    find_duplicates : List the images that are the same.
+    load_image_folder : Read patients from folders or a table.
+
+    Examples
+    --------
+    >>> from skkd.datasets import group_duplicates, make_brain_phantoms
+    >>> X, _ = make_brain_phantoms(6, image_size=(64, 64), random_state=0)
+    >>> X[4] = X[1] // 2
+    >>> group_duplicates(X)
+    array([0, 1, 2, 3, 1, 4])
+    """
     _check_method(method, threshold)
-    return _rows_by_group(_group(_fingerprints(X, method, verbose), threshold))
+    return pd.factorize(_group(_fingerprints(X, method, verbose), threshold))[0]
 
 
 def check_split(train, test, *, method="exact", threshold=8, verbose=True) -> Bunch:
     """Find what leaks from one set of labeled images into another.
 
-    Three leaks are looked for: images on both sides of the split; equal images under different
-    labels, on either side; and, among files, properties that betray the label, of which no
-    classifier should learn: size, channels, type of pixels and file format, each held against the
-    label by the chi-squared test of independence.
+    Four leaks are looked for: images on both sides of the split; patients on both sides, where
+    they are known; equal images under different labels, on either side; and, among files,
+    properties that betray the label, of which no classifier should learn: size, channels, type of
+    pixels and file format, each held against the label by the chi-squared test of independence.
 
     Parameters
     ----------
-    train, test : Bunch, or tuple of (X, y)
+    train, test : Bunch, or tuple of (X, y) or (X, y, groups)
         The two sides: what the loaders of this module return, or file paths or images as for
-        `find_duplicates` with their labels.
+        `find_duplicates` with their labels, and the patient or other group of each image where
+        it is known. Patients of the two sides are the same if their names or numbers are.
     method : {"exact", "perceptual"}, default="exact"
         When two images count as the same, as for `find_duplicates`.
     threshold : float, default=8
@@ -107,6 +152,9 @@ def check_split(train, test, *, method="exact", threshold=8, verbose=True) -> Bu
           train_label
         - contradictions : DataFrame with a row for each image that has an equal under another
           label, and columns group, side, row and label
+        - shared_groups : DataFrame with a row for each patient of test that is also in train, and
+          columns group, n_train and n_test, the numbers of its images; empty if patients are
+          known of less than both sides
         - metadata : DataFrame with a row for each property that differs between files, and
           columns cramers_v (0 if it tells nothing of the label, 1 if it tells all), p_value and
           n_values; empty if the images are no files
@@ -115,9 +163,11 @@ def check_split(train, test, *, method="exact", threshold=8, verbose=True) -> Bu
     See Also
     --------
     find_duplicates : Find images that are the same.
+    group_duplicates : Number images so that near copies share a number.
 
     Examples
     --------
+    >>> import numpy as np
     >>> from skkd.datasets import check_split, make_brain_phantoms
     >>> X, y = make_brain_phantoms(20, image_size=(64, 64), random_state=0)
     >>> report = check_split((X[:15], y[:15]), (X[12:], y[12:]))
@@ -126,12 +176,18 @@ def check_split(train, test, *, method="exact", threshold=8, verbose=True) -> Bu
     >>> print(report.summary)
     3 of 8 test images are also in train.
     0 images have an equal under another label.
+    >>> patients = np.arange(20) // 2
+    >>> sides = [(X[rows], y[rows], patients[rows]) for rows in (slice(0, 13), slice(13, 20))]
+    >>> check_split(*sides).shared_groups
+       group  n_train  n_test
+    0      6        1       1
     """
     _check_method(method, threshold)
-    (X_train, y_train), (X_test, y_test) = (
+    (X_train, y_train, of_train), (X_test, y_test, of_test) = (
         _side(*side) for side in (("train", train), ("test", test))
     )
-    _check_kinds(y_train, y_test)
+    _check_kinds(y_train, y_test, "labels")
+    shared_groups = _share_groups(of_train, of_test)
     prints = []
     for name, X in (("train", X_train), ("test", X_test)):
         try:
@@ -162,6 +218,7 @@ def check_split(train, test, *, method="exact", threshold=8, verbose=True) -> Bu
     nearly = ", or nearly so" if method == "perceptual" else ""
     summary = [
         f"{len(shared)} of {len(y_test)} test images are also in train{nearly}.",
+        *_say_groups(shared_groups, of_train, of_test),
         f"{len(contradictions)} images have an equal under another label{nearly}.",
         *(
             f"The {name} of a file goes with its label (Cramer's V {row.cramers_v:.2f}, p < 0.001)."
@@ -171,6 +228,7 @@ def check_split(train, test, *, method="exact", threshold=8, verbose=True) -> Bu
     return Bunch(
         shared=shared,
         contradictions=contradictions,
+        shared_groups=shared_groups,
         metadata=metadata,
         summary="\n".join(summary),
     )
@@ -203,11 +261,15 @@ def _check_method(method, threshold):
 
 def _side(name, side):
     if hasattr(side, "target"):
-        X, y = side.data, side.target
-    elif isinstance(side, tuple) and len(side) == 2:
-        X, y = side
+        X, y, groups = side.data, side.target, getattr(side, "groups", None)
+    elif isinstance(side, tuple) and len(side) in (2, 3):
+        X, y, groups = (*side, None)[:3]
     else:
-        raise ValueError(f"{name} must be a Bunch or a tuple (X, y); got {type(side).__name__}")
+        raise ValueError(
+            f"{name} must be a Bunch, or a tuple (X, y) or (X, y, groups); got "
+            f"{type(side).__name__}"
+            + (f" of length {len(side)}" if isinstance(side, tuple) else "")
+        )
     if not np.size(getattr(X, "shape", (0,))):
         raise ValueError(f"{name} must hold images and their labels; got the single value {X!r}")
     X = as_column(X)
@@ -221,16 +283,43 @@ def _side(name, side):
     n_images = X.shape[0] if hasattr(X, "shape") else len(X)
     if n_images != len(y):
         raise ValueError(f"{name} must have a label for each image; got {n_images} and {len(y)}")
-    return X, y
+    if groups is not None:
+        groups = check_groups(groups, n_images, f"groups of {name}")
+    return X, y, groups
 
 
-def _check_kinds(y_train, y_test):
-    """Refuse labels of two kinds, of which NumPy would make one: of 1 the text "1"."""
-    kinds = {"number" if y.dtype.kind in "biuf" else y.dtype.kind for y in (y_train, y_test)}
+def _check_kinds(train, test, what):
+    """Refuse values of two kinds, of which NumPy would make one: of 1 the text "1"."""
+    kinds = {"number" if y.dtype.kind in "biuf" else y.dtype.kind for y in (train, test)}
     if len(kinds - {"O"}) > 1:
         raise ValueError(
-            f"train and test must have labels of one kind; got {y_train.dtype} and {y_test.dtype}"
+            f"train and test must have {what} of one kind; got {train.dtype} and {test.dtype}"
         )
+
+
+def _share_groups(of_train, of_test):
+    """Tabulate the patients of test that are also in train."""
+    columns = ["group", "n_train", "n_test"]
+    if of_train is None or of_test is None:
+        return pd.DataFrame(columns=columns)
+    _check_kinds(of_train, of_test, "groups")
+    train, test = (pd.Series(groups).value_counts(sort=False) for groups in (of_train, of_test))
+    both = pd.concat([train, test], axis=1, join="inner").reset_index()
+    return both.set_axis(columns, axis=1)
+
+
+def _say_groups(shared_groups, of_train, of_test):
+    """Return what is to be said of patients, as a list of one sentence or none."""
+    if of_train is None and of_test is None:
+        return []
+    if of_train is None or of_test is None:
+        known = "train" if of_test is None else "test"
+        return [f"Patients are known of {known} alone and were not compared."]
+    n_images = shared_groups["n_test"].sum()
+    return [
+        f"{len(shared_groups)} of {len(pd.unique(of_test))} patients of test are also in train, "
+        f"with {n_images} test images."
+    ]
 
 
 def _fingerprints(X, method, verbose):
@@ -339,22 +428,11 @@ def _test_metadata(sides, labels, verbose):
     columns = ["cramers_v", "p_value", "n_values"]
     if not all(holds_paths(X) for X in sides):
         return pd.DataFrame(columns=columns)
-    paths = [path for X in sides for path in X]
-    bar = tqdm(total=len(paths), desc="Reading headers", delay=1, disable=not verbose)
-    headers = []
-    with bar, ThreadPoolExecutor() as pool:
-        for header in pool.map(read_header, paths):
-            headers.append(header)
-            bar.update()
-    properties = {
-        "size": [f"{header.height}x{header.width}" for header in headers],
-        "color": ["gray" if header.gray else "color" for header in headers],
-        "type": [header.dtype.name for header in headers],
-        "format": [header.format for header in headers],
-    }
+    found = file_metadata([path for X in sides for path in X], verbose=verbose)
+    found["size"] = found["height"].astype(str) + "x" + found["width"].astype(str)
     rows = {}
-    for name, values in properties.items():
-        table = pd.crosstab(np.array(values), np.asarray(labels)).to_numpy()
+    for name in ("size", "color", "type", "format"):
+        table = pd.crosstab(found[name].to_numpy(), np.asarray(labels)).to_numpy()
         if min(table.shape) > 1:
             rows[name] = (association(table), chi2_contingency(table).pvalue, len(table))
     return pd.DataFrame.from_dict(rows, orient="index", columns=columns)

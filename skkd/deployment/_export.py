@@ -9,6 +9,7 @@ import keras
 import numpy as np
 import pandas as pd
 
+from skkd._groups import check_groups
 from skkd._warnings import warn
 from skkd.deployment import _export_litert, _export_onnx
 from skkd.deployment._export_network import find_exported
@@ -159,13 +160,17 @@ def export_student(
         raise ValueError(
             f"X_representative has no effect with quantize={quantize!r}; images to compare on are X"
         )
-    if X is None and (y is not None or groups is not None):
-        raise ValueError("y and groups are of the images X, which is None")
+    if X is None and y is not None:
+        raise ValueError("y has the labels of the images X, which is None")
+    if y is None and groups is not None:
+        raise ValueError("groups are for the intervals of accuracy, which needs y; got y=None")
     exported = find_exported(estimator)
     representative = (
         None if X_representative is None else exported.read(X_representative, "X_representative")
     )
     images = representative if X is None else exported.read(X, "X")
+    if groups is not None:
+        groups = check_groups(groups, len(images))
     truth = None if y is None else _check_labels(y, images, exported.classes)
     _check_packages(runtime, format, quantize)
 

@@ -481,6 +481,14 @@ class KDClassifier(SavesMixin, SharesModels, ImageClassifierMixin, BaseEstimator
         self._teachers.weights = state["weights"]
         self._teacher_digests = state["teacher_digests"]
 
+    def _with_scaled_logits(self, factor):
+        """Return a classifier with a copy of the student, whose logits are multiplied."""
+        scaled = clone(self)
+        fitted = {k: v for k, v in vars(self).items() if k not in self.get_params(deep=False)}
+        # It is not trained on, so that teachers can be shared.
+        vars(scaled).update(fitted, student_=self.student_._with_scaled_logits(factor))
+        return scaled
+
     def _logits(self, X):
         return self.student_._logits(X)
 

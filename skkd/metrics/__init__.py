@@ -1,5 +1,6 @@
 """How faithful an explanation is, what it costs, and whether a classifier is useful."""
 
+from skkd.metrics.audit import SubgroupDisplay, shortcut_report, subgroup_report
 from skkd.metrics.cost import TimingDisplay, count_flops, explain_timing
 from skkd.metrics.faithfulness import (
     FidelityDisplay,
@@ -24,6 +25,7 @@ from skkd.metrics.usefulness import (
     classification_summary,
     decision_curve,
     distillation_report,
+    expected_calibration_error,
     net_benefit,
 )
 
@@ -32,6 +34,7 @@ __all__ = [
     "DistillationGridDisplay",
     "FidelityDisplay",
     "PerturbationCurveDisplay",
+    "SubgroupDisplay",
     "TimingDisplay",
     "average_drop",
     "bootstrap_scores",
@@ -41,6 +44,7 @@ __all__ = [
     "deletion_curve",
     "delong_test",
     "distillation_report",
+    "expected_calibration_error",
     "explain_timing",
     "fidelity_report",
     "fidelity_samples",
@@ -54,4 +58,6 @@ __all__ = [
     "pointing_game",
     "randomization_check",
     "saliency_iou",
+    "shortcut_report",
+    "subgroup_report",
 ]

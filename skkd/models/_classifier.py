@@ -2,6 +2,7 @@
 
 import contextlib
 import re
+from copy import deepcopy
 from numbers import Integral, Real
 from os import PathLike
 from typing import Self
@@ -9,7 +10,7 @@ from typing import Self
 import joblib
 import keras
 import numpy as np
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, clone
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import validate_data
@@ -30,7 +31,7 @@ from skkd.models._callbacks import own_callback, picklable_callbacks
 from skkd.models._checkpoint import Checkpoint, check_folder
 from skkd.models._copies import copy_optimizer, description
 from skkd.models._features import without_features
-from skkd.models._head import logits_model, probability_model
+from skkd.models._head import logits_model, probability_model, with_scaled_logits
 from skkd.models._image_classifier import ImageClassifierMixin
 from skkd.models._labels import check_targets, check_validation_targets, hold_out
 from skkd.models._lessons import Accuracy, labeled, with_validation, with_views
@@ -188,7 +189,7 @@ class NetworkClassifier(SavesMixin, SharesModels, ImageClassifierMixin, BaseEsti
         "verbose": [Interval(Integral, 0, 2, closed="both"), "boolean"],
     }
 
-    # Why a network that was read from a file cannot be trained on.
+    # Why a network that was read from a file, or calibrated, cannot be trained on.
     _cannot_go_on = None
 
     # What a network that exists already cannot follow any more when it is trained on.
@@ -467,8 +468,8 @@ class NetworkClassifier(SavesMixin, SharesModels, ImageClassifierMixin, BaseEsti
         """Write down what describes the network; where it goes on, that must be as it was."""
         if again and self._cannot_go_on is not None:
             raise ValueError(
-                f"{type(self).__name__} was loaded from a file that lacks what training would need "
-                f"to go on: {self._cannot_go_on}. Begin anew with fit and warm_start=False"
+                f"{type(self).__name__} lacks what training would need to go on: "
+                f"{self._cannot_go_on}. Begin anew with fit and warm_start=False"
             )
         now = self._describe_lasting()
         for name in now if again else ():
@@ -636,6 +637,21 @@ class NetworkClassifier(SavesMixin, SharesModels, ImageClassifierMixin, BaseEsti
             "seed": self._trainer.random_state,
             "training": IfPossible(training),
         }
+
+    def _with_scaled_logits(self, factor):
+        """Return a classifier with copies of the layers, whose logits are multiplied."""
+        _, state = self._to_save()
+        scaled = clone(self)
+        scaled._set_fitted(
+            {
+                **deepcopy({k: v for k, v in state.items() if k not in ("model_", "training")}),
+                "model_": with_scaled_logits(self.model_, factor),
+                "training": NotSaved(
+                    "the logits as they were learned, as a temperature is part of the weights"
+                ),
+            }
+        )
+        return scaled
 
     def _set_fitted(self, state):
         for name, value in state.items():

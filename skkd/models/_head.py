@@ -7,7 +7,8 @@ import keras
 import numpy as np
 from keras import ops
 
-from skkd.models._graph import ACTIVATIONS, ends, flatten_graph, open_model
+from skkd.models._copies import copy_model
+from skkd.models._graph import ACTIVATIONS, Alias, ends, flatten_graph, open_model
 
 # The smallest normal float32: log of it is finite.
 TINY = 1.1754944e-38
@@ -168,6 +169,47 @@ def probability_model(model):
         return keras.Model(end.input, end.layer.layer(end.inputs[0]), name=name)
     softmax = keras.layers.Softmax(name="probabilities", dtype="float32")
     return keras.Model(end.input, softmax(end.output), name=name)
+
+
+def with_scaled_logits(model, factor):
+    """Return a copy of a classifier whose logits are multiplied by a number.
+
+    Parameters
+    ----------
+    model : keras.Model
+        A functional or Sequential classifier ending in a softmax. It is left as it is.
+    factor : float
+        The number.
+
+    Returns
+    -------
+    model : keras.Model
+        Of the same layers where the last of them is dense, whose weights then hold the factor;
+        elsewhere of one more.
+    """
+    copy = copy_model(model)
+    end = _End(logits_model(copy))
+    dense = _unwrapped(end.layer)
+    # A class of a user may do anything with its weights, and other numbers than those of its
+    # kernel may take part in what is quantized or adapted.
+    plain = (
+        type(dense) is keras.layers.Dense
+        and not getattr(dense, "lora_enabled", False)
+        and getattr(dense, "quantization_mode", None) is None
+    )
+    if plain and sum(_unwrapped(call.layer) is dense for call in flatten_graph(copy).calls) == 1:
+        for weight in dense.weights:
+            weight.assign(weight * factor)
+        return copy
+    scaled = keras.layers.Rescaling(factor, name="inverse_temperature", dtype="float32")
+    return probability_model(keras.Model(end.input, scaled(end.output), name=copy.name))
+
+
+def _unwrapped(layer):
+    """Return the layer inside those that only give it another name or leave its activation out."""
+    while isinstance(layer, Alias | PreActivation):
+        layer = layer.layer
+    return layer
 
 
 class _End:

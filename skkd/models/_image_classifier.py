@@ -6,7 +6,7 @@ from sklearn.base import ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
 from skkd.images._conversions import split_dataset
-from skkd.models._labels import check_sample_weight, check_true_labels
+from skkd.models._labels import check_to_score
 
 
 class ImageClassifierMixin(ClassifierMixin):
@@ -77,16 +77,8 @@ class ImageClassifierMixin(ClassifierMixin):
             Share of the images whose predicted label is the true one.
         """
         X, y = split_dataset(X, y)
-        y = check_true_labels(y, "score")
         check_is_fitted(self)
-        if (y.dtype.kind in "OUS") != (self.classes_.dtype.kind in "OUS"):
-            raise ValueError(
-                f"y must hold labels like the classes {self.classes_.tolist()}; got values of type "
-                f"{y.dtype}, such as {y[:1].tolist()}"
-            )
-        if sample_weight is not None:
-            sample_weight = check_sample_weight(sample_weight, y)
-        return super().score(X, y, sample_weight)
+        return super().score(X, *check_to_score(y, self.classes_, sample_weight))
 
     def _checked_logits(self, X):
         check_is_fitted(self)

@@ -7,6 +7,7 @@ from sklearn.utils import compute_sample_weight
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, check_consistent_length, column_or_1d
 
+from skkd._groups import check_groups
 from skkd.images._conversions import to_array
 
 
@@ -132,6 +133,32 @@ def check_true_labels(y, owner):
     if y.dtype == object and (lost := int(pd.isna(y).sum())):
         raise ValueError(f"y must have no missing labels; got None or NaN for {lost} images")
     return y
+
+
+def check_to_score(y, classes, sample_weight=None):
+    """Return true labels and weights that accuracy is measured by.
+
+    Parameters
+    ----------
+    y : array-like of shape (n,)
+        Labels.
+    classes : ndarray of shape (n_classes,)
+        Those of the classifier.
+    sample_weight : array-like of shape (n,), default=None
+        Weight of each image.
+
+    Returns
+    -------
+    labels, sample_weight : ndarray of shape (n,)
+        The same; None for no weights.
+    """
+    y = check_true_labels(y, "score")
+    if (y.dtype.kind in "OUS") != (classes.dtype.kind in "OUS"):
+        raise ValueError(
+            f"y must hold labels like the classes {classes.tolist()}; got values of type "
+            f"{y.dtype}, such as {y[:1].tolist()}"
+        )
+    return y, None if sample_weight is None else check_sample_weight(sample_weight, y)
 
 
 def _check_labels(y, images, owner):
@@ -278,9 +305,7 @@ def hold_out(rows, y, fraction, seed, *, splitter=None, groups=None):
 
 def _hold_out_by_splitter(rows, y, fraction, seed, splitter, groups):
     if groups is not None:
-        groups = column_or_1d(groups)
-        check_consistent_length(y, groups)
-        groups = groups[rows]
+        groups = check_groups(groups, len(y))[rows]
     if splitter is None:
         n_groups = len(np.unique(groups))
         if n_groups < 2:

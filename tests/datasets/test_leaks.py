@@ -4,13 +4,17 @@ import warnings
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 from scipy.sparse.csgraph import connected_components
+from sklearn.model_selection import StratifiedGroupKFold, train_test_split
+from sklearn.utils import Bunch
 
 from skkd.datasets import (
     check_split,
     find_duplicates,
+    group_duplicates,
     load_image_folder,
     make_brain_phantoms,
     make_fundus_phantoms,
@@ -230,7 +234,7 @@ def test_bad_parameters_are_named(function):
 
 def test_bad_sides_are_named(heads):
     X, y = heads
-    with pytest.raises(ValueError, match="test must be a Bunch or a tuple"):
+    with pytest.raises(ValueError, match="test must be a Bunch, or a tuple"):
         check_split((X, y), X)
     with pytest.raises(ValueError, match="train must have a label for each image; got 24 and 3"):
         check_split((X, y[:3]), (X, y))
@@ -264,3 +268,89 @@ def test_labels_of_two_kinds_are_not_made_one():
         check_split((X, np.array([1, 2])), (X, np.array(["1", "2"])))
     with pytest.raises(ValueError, match=r"test must have a label .* got labels of shape \(2, 3\)"):
         check_split((X, [0, 1]), (X, np.ones((2, 3))))
+
+
+def test_patients_on_both_sides_are_listed_and_counted(heads):
+    X, y = heads
+    patients = np.array(["p1", "p1", "p2", "p3", "p4", "p4", "p5", "p2"])
+    train, test = np.arange(5), np.arange(5, 8)
+    sides = [(X[rows], y[rows], patients[rows]) for rows in (train, test)]
+    report = check_split(*sides)
+    assert report.shared_groups.to_dict("list") == {
+        "group": ["p2", "p4"],
+        "n_train": [1, 1],
+        "n_test": [1, 1],
+    }
+    line = "2 of 3 patients of test are also in train, with 2 test images."
+    assert report.summary.splitlines()[1] == line
+    bunches = [Bunch(data=a, target=b, groups=c) for a, b, c in sides]
+    assert check_split(*bunches).shared_groups.equals(report.shared_groups)
+    # Names of a table are objects, those of an array text.
+    named = check_split((*sides[0][:2], sides[0][2].astype(object)), sides[1])
+    assert named.shared_groups.equals(report.shared_groups)
+
+
+def test_patients_of_one_side_alone_are_said_not_to_be_compared(heads):
+    X, y = heads
+    report = check_split((X[:4], y[:4], [1, 1, 2, 2]), (X[4:8], y[4:8]))
+    assert len(report.shared_groups) == 0
+    assert "Patients are known of train alone and were not compared." in report.summary
+    assert "atients" not in check_split((X[:4], y[:4]), (X[4:8], y[4:8])).summary
+
+
+@pytest.mark.parametrize(
+    ("groups", "message"),
+    [
+        ([1, 2, 3], "groups of test must have one group, .* each of the 4 images; got 3 groups"),
+        ([1.0, np.nan, 2, 3], "groups of test .* 1 are missing, the first in row 1"),
+        ([None, "a", "b", None], "groups of test .* 2 are missing, the first in row 0"),
+        (np.ones((4, 2)), r"groups of test .* got shape \(4, 2\)"),
+        ([[1], [2], [3], [1, 2]], "groups of test must hold"),
+        (["a", "b", "c", "d"], "must have groups of one kind"),
+    ],
+)
+def test_bad_groups_are_named(heads, groups, message):
+    X, y = heads
+    with pytest.raises(ValueError, match=message):
+        check_split((X[:4], y[:4], [1, 2, 3, 4]), (X[4:8], y[4:8], groups))
+
+
+def test_near_copies_share_a_number_and_stay_on_one_side_of_a_fold(heads):
+    X, y = heads
+    again = np.concatenate([X[:12], X[:12] // 2])
+    groups = group_duplicates(again, verbose=False)
+    assert groups.tolist() == [*range(12), *range(12)]
+    # Halved, pixels are no longer the same.
+    assert group_duplicates(again, method="exact").tolist() == list(range(24))
+    folds = StratifiedGroupKFold(2, shuffle=True, random_state=0)
+    for train, test in folds.split(again, np.tile(y[:12], 2), groups):
+        sides = [(again[rows], np.tile(y[:12], 2)[rows], groups[rows]) for rows in (train, test)]
+        report = check_split(*sides, method="perceptual")
+        assert len(report.shared_groups) == len(report.shared) == 0
+
+
+def test_patients_of_a_manifest_go_through_splits_and_the_check_of_a_split(tmp_path, heads):
+    X, _ = heads
+    y = np.tile(["a", "b"], 12)
+    for row, image in enumerate(X):
+        Image.fromarray(image[:16, :16, 0]).save(tmp_path / f"{row}.png")
+    table = pd.DataFrame(
+        {
+            "path": [f"{row}.png" for row in range(24)],
+            "label": y,
+            "patient": np.repeat(np.arange(8), 3),
+        }
+    )
+    scans = load_image_folder(tmp_path, manifest=table)
+    folds = StratifiedGroupKFold(2, shuffle=True, random_state=0)
+    sides = next(folds.split(scans.data, scans.target, scans.groups))
+    train, test = (
+        Bunch(data=scans.data[rows], target=scans.target[rows], groups=scans.groups[rows])
+        for rows in sides
+    )
+    assert len(check_split(train, test).shared_groups) == 0
+    halves = train_test_split(scans.data, scans.target, scans.groups, random_state=0)
+    report = check_split(*(tuple(halves[side::2]) for side in (0, 1)))
+    expected = sorted(set(halves[4]) & set(halves[5]))
+    assert sorted(report.shared_groups["group"]) == expected
+    assert len(expected) > 0

@@ -16,7 +16,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from skkd import MLP, FiveBlockCNN, NetworkClassifier, TransferNet
-from skkd.deployment import _export, export_student
+from skkd.deployment import _export, export_student, fold_temperature
 
 SUFFIXES = {"litert": ".tflite", "onnx": ".onnx"}
 LABELS = np.array(["Gliom ü", "a,b", "<b>", "4", "5", "6", "7", "8", "9", "健康"])
@@ -125,7 +125,7 @@ READERS = {
 
 
 def test_a_file_says_of_itself_what_its_user_has_to_know(format, labeled, digits, tmp_path):
-    path = tmp_path / f"Ordner mit ü{SUFFIXES[format]}"
+    path = tmp_path / f"ein Ort für é{SUFFIXES[format]}"
     X = (digits[0][:30] * 15).astype(np.uint8)
     export_student(labeled, path, format=format, quantize="int8", X_representative=X)
     script = f"import json, sys; {READERS[format]}; print(json.dumps(record))"
@@ -205,6 +205,15 @@ def test_image_files_of_another_size_are_read_as_in_training(format, rng, tmp_pa
     )
     assert report.loc["int8", "n_images"] == 12
     assert report.loc["float32", "max_difference"] < 1e-5
+
+
+def test_a_folded_temperature_is_in_the_file(format, trained, digits, tmp_path):
+    X, y = digits[0][:60], digits[1][:60]
+    calibrated = fold_temperature(trained, X, y)
+    path = tmp_path / f"student{SUFFIXES[format]}"
+    export_student(calibrated, path, format=format, X=X)
+    np.testing.assert_allclose(run(path, X), calibrated.predict_proba(X), atol=1e-5)
+    assert np.abs(calibrated.predict_proba(X) - trained.predict_proba(X)).max() > 1e-3
 
 
 def test_a_student_of_a_table_is_exported(format, digits, tmp_path):
@@ -302,7 +311,12 @@ def test_a_file_that_could_not_be_written_leaves_the_old_one(
         ({"format": "onnx"}, "path must end in '.onnx' for format='onnx'; got 'student.tflite'"),
         ({"quantize": "int8"}, "quantize='int8' needs X_representative, a few hundred images"),
         ({"X_representative": np.zeros((2, 8, 8, 1))}, "no effect with quantize=None"),
-        ({"y": [1]}, "y and groups are of the images X, which is None"),
+        ({"y": [1]}, "y has the labels of the images X, which is None"),
+        ({"groups": [1]}, "groups are for the intervals of accuracy, which needs y"),
+        (
+            {"X": np.zeros((2, 8, 8, 1)), "y": [1, 2], "groups": [1]},
+            "groups must have one group, such as a patient, for each of the 2 images",
+        ),
         ({"X": np.zeros((2, 9, 8, 1))}, r"X has images of shape \(9, 8, 1\), but Net"),
         (
             {"quantize": "int8", "X_representative": np.zeros((2, 8, 8, 3))},

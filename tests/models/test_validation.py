@@ -154,10 +154,10 @@ def test_files_validate_what_arrays_train(data, others, tmp_path):
         (
             {},
             {"X_val": np.zeros((2, 8, 8, 1)), "y_val": [0]},
-            "y_val or sample_weight_val: .* inconsistent numbers of samples",
+            "y_val or sample_weight_val: .* for each of the 90 images; got 9 groups",
         ),
         ({"early_stopping": True}, {"groups": [0] * 90}, "at least 2 groups"),
-        ({"early_stopping": True}, {"groups": [0] * 9}, "inconsistent numbers of samples"),
+        ({"early_stopping": True}, {"groups": [0] * 9}, "for each of the 90 images; got 9 groups"),
         (
             {"early_stopping": True},
             {"groups": np.arange(90) % 3},
@@ -183,3 +183,16 @@ def test_given_logits_do_not_reach_images_kept_apart(data, others):
     given = {"teacher_logits": np.eye(3)[data[1]], "X_val": others[0], "y_val": others[1]}
     with pytest.raises(ValueError, match="say nothing about X_val"):
         student.fit(*data, **given)
+
+
+@pytest.mark.parametrize(
+    ("groups", "message"),
+    [
+        ([1, 2], "groups must have one group, such as a patient, for each of the 6 images; got 2"),
+        ([1, 1, 2, np.nan, 3, 3], "groups .* 1 are missing, the first in row 3"),
+        (["a", "a", None, "b", "b", "c"], "groups .* 1 are missing, the first in row 2"),
+    ],
+)
+def test_groups_that_are_too_few_or_missing_are_refused(groups, message):
+    with pytest.raises(ValueError, match=message):
+        hold_out(np.arange(6), np.array([0, 1, 0, 1, 0, 1]), 0.3, 0, groups=groups)

@@ -9,7 +9,7 @@ from tqdm.auto import tqdm
 from skkd._memory import kept_memory
 from skkd._warnings import warn
 from skkd.metrics._batches import row_batches
-from skkd.metrics.faithfulness._confidence import TrueClassConfidence
+from skkd.metrics._confidence import TrueClassConfidence
 from skkd.metrics.faithfulness._maps import map_reader
 from skkd.metrics.faithfulness._perturbation import (
     RANDOM_MAPS,

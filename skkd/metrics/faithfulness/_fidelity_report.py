@@ -3,8 +3,8 @@
 import numpy as np
 import pandas as pd
 
+from skkd.metrics._confidence import TrueClassConfidence
 from skkd.metrics._names import apart_from, name_by_class
-from skkd.metrics.faithfulness._confidence import TrueClassConfidence
 from skkd.metrics.faithfulness._fidelity import measure_fidelity
 from skkd.metrics.faithfulness._maps import map_reader
 from skkd.metrics.faithfulness._perturbation import Perturbation

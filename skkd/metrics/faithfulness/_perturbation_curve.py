@@ -6,7 +6,7 @@ from sklearn.utils import Bunch
 
 from skkd._memory import kept_memory
 from skkd.metrics._batches import check_count, row_batches
-from skkd.metrics.faithfulness._confidence import TrueClassConfidence
+from skkd.metrics._confidence import TrueClassConfidence
 from skkd.metrics.faithfulness._maps import map_reader
 from skkd.metrics.faithfulness._perturbation import (
     check_baseline,

@@ -1,4 +1,4 @@
-"""The probability that a classifier gives to the true class."""
+"""The probabilities that a classifier gives to images, and to the true class of each."""
 
 import numpy as np
 
@@ -32,6 +32,8 @@ class TrueClassConfidence:
         The images, not read yet where they are files.
     y : ndarray of shape (n,)
         True labels.
+    codes : ndarray of int of shape (n,)
+        Their columns among the probabilities.
     """
 
     def __init__(self, estimator, X, y):
@@ -54,7 +56,7 @@ class TrueClassConfidence:
                 f"y must hold one label an image; got {len(self.y)} labels and "
                 f"{len(self.images)} images"
             )
-        self._codes = label_codes(self.y, classes, "y")
+        self.codes = label_codes(self.y, classes, "y")
         self._classes = classes
 
     def read(self, rows):
@@ -64,6 +66,10 @@ class TrueClassConfidence:
 
     def __call__(self, images, rows):
         """Return the probability of the true class of ``rows`` in images made of them."""
+        return self.predict(images, rows)[np.arange(len(rows)), self.codes[rows]]
+
+    def predict(self, images, rows):
+        """Return the probability of every class of ``rows`` in images made of them."""
         if self._channels == "none":
             images = images[..., 0]
         elif self._channels == "first":
@@ -76,7 +82,7 @@ class TrueClassConfidence:
                 check_columns(proba, self._classes, precision.sum)
         except ValueError as error:
             raise ValueError(f"predictions of {self._name}: {error}") from error
-        return proba[np.arange(len(rows)), self._codes[rows]]
+        return proba
 
 
 def _find_predict(estimator):

@@ -1,0 +1,340 @@
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.stats import binomtest, hypergeom
+from sklearn.metrics import accuracy_score, roc_auc_score
+from sklearn.utils import Bunch
+
+from skkd.metrics import subgroup_report
+from skkd.metrics.audit._samples import permuted
+from skkd.metrics.audit._subgroups import _adjust
+
+
+class Given:
+    """A classifier that is asked about its own probabilities, and counts how often."""
+
+    classes_ = np.array(["a", "b"])
+
+    def __init__(self):
+        self.n_calls = 0
+
+    def predict_proba(self, X):
+        self.n_calls += 1
+        return np.asarray(X)
+
+
+@pytest.fixture(scope="module")
+def answers():
+    """Labels of 240 images, and probabilities that are better at one site than the other."""
+    rng = np.random.default_rng(0)
+    y = rng.integers(0, 2, 240)
+    site = np.where(rng.random(240) < 0.4, "north", "south")
+    score = y + np.where(site == "north", 1.5, 0.4) * rng.normal(size=240)
+    proba = 1 / (1 + np.exp(-4 * (score - 0.5)))
+    return np.column_stack([1 - proba, proba]), np.array(["a", "b"])[y], site
+
+
+def report_on(X, y, metadata, **params):
+    params = {"random_state": 0, "n_resamples": 200, **params}
+    return subgroup_report(Given(), X, y, metadata, **params)
+
+
+def row(report, value, column=None, score=None):
+    found = report[report["value"] == value]
+    if score is not None:
+        found = found[found["score"] == score]
+    (one,) = (found if column is None else found[found["column"] == column]).to_dict("records")
+    return one
+
+
+def test_scores_and_counts_are_those_of_the_images_of_each_value(answers):
+    X, y, site = answers
+    patients = np.arange(240) // 3
+    report = report_on(X, y, {"site": site}, scores=["accuracy", "roc_auc"], groups=patients)
+    assert report[["column", "value"]].drop_duplicates().to_numpy().tolist() == [
+        ["all", "all"],
+        ["site", "north"],
+        ["site", "south"],
+    ]
+    assert set(report["set"]) == {"internal"}
+    for value in ("all", "north", "south"):
+        inside = np.ones(240, bool) if value == "all" else site == value
+        found = row(report, value, score="accuracy")
+        predicted = np.where(X[:, 1] > 0.5, "b", "a")
+        assert found["n"] == inside.sum()
+        assert found["n_patients"] == len(set(patients[inside]))
+        assert found["estimate"] == pytest.approx(accuracy_score(y[inside], predicted[inside]))
+        found = row(report, value, score="roc_auc")
+        assert found["estimate"] == pytest.approx(roc_auc_score(y[inside] == "b", X[inside, 1]))
+        assert found["low"] < found["estimate"] < found["high"]
+    north, south = (row(report, value, score="accuracy") for value in ("north", "south"))
+    assert north["difference"] == pytest.approx(north["estimate"] - south["estimate"])
+    # Each is the rest of the other: one comparison.
+    assert north["difference_low"] == pytest.approx(-south["difference_high"])
+    assert north["p_value"] == south["p_value"]
+    assert north["p_adjusted"] == pytest.approx(min(1, 2 * north["p_value"]), abs=0.02)
+
+
+def right_or_wrong(right):
+    """Return probabilities and labels of images that are classified rightly or wrongly."""
+    right = np.asarray(right)
+    return np.column_stack([right, 1 - right]).astype(float), np.full(len(right), "a")
+
+
+def test_intervals_are_those_of_proportions():
+    X, y = right_or_wrong(np.arange(400) % 5 > 0)
+    inside = np.arange(400) // 5 % 4 == 0
+    found = row(report_on(X, y, {"x": inside}, n_resamples=4000), "True")
+    width = 2 * 1.96 * np.sqrt(0.8 * 0.2 / 100)
+    assert found["high"] - found["low"] == pytest.approx(width, rel=0.07)
+    width = 2 * 1.96 * np.sqrt(0.8 * 0.2 * (1 / 100 + 1 / 300))
+    assert found["difference_high"] - found["difference_low"] == pytest.approx(width, rel=0.07)
+    # Of four images of each patient three say nothing new.
+    times = np.repeat(np.arange(400), 4)
+    many = report_on(X[times], y[times], {"x": inside[times]}, groups=times, n_resamples=4000)
+    again = row(many, "True")
+    assert again["n"] == 400
+    assert again["n_patients"] == 100
+    assert again["high"] - again["low"] == pytest.approx(found["high"] - found["low"], rel=0.07)
+    assert again["p_value"] == pytest.approx(found["p_value"], abs=0.05)
+
+
+def test_the_p_value_of_an_accuracy_is_that_of_a_hypergeometric_distribution():
+    right = np.repeat([True, False, True, False], [19, 1, 42, 18])
+    inside = np.repeat(["in", "out"], [20, 60])
+    report = report_on(*right_or_wrong(right), {"x": inside}, n_resamples=20_000)
+    counts = np.arange(21)
+    differences = counts / 20 - (61 - counts) / 60
+    as_far = np.abs(differences) >= abs(19 / 20 - 42 / 60) - 1e-9
+    expected = hypergeom(80, 61, 20).pmf(counts)[as_far].sum()
+    assert 0.01 < expected < 0.06
+    assert row(report, "in")["p_value"] == pytest.approx(expected, abs=0.005)
+
+
+def test_a_subgroup_without_an_error_is_not_taken_for_better_by_that_alone():
+    # All resamples of 12 right answers are right, but 12 of 90 % are so by chance often enough.
+    right = np.concatenate([np.ones(12), np.arange(120) % 10 > 0])
+    metadata = {"x": np.repeat(["few", "many"], [12, 120])}
+    found = row(report_on(*right_or_wrong(right), metadata), "few")
+    assert found["difference_low"] > 0
+    assert found["p_value"] > 0.2
+
+
+def test_the_p_value_within_patients_is_that_of_pairs():
+    # Two images of each of 40 patients, of two scanners: 9 patients right with the first scanner
+    # alone, 2 with the second alone.
+    first = np.repeat([True, True, False, False], [20, 9, 2, 9])
+    second = np.repeat([True, False, True, False], [20, 9, 2, 9])
+    X, y = right_or_wrong(np.concatenate([first, second]))
+    scanner = np.repeat(["one", "two"], 40)
+    patients = np.tile(np.arange(40), 2)
+    report = report_on(X, y, {"scanner": scanner}, groups=patients, n_resamples=20_000)
+    expected = binomtest(9, 11).pvalue
+    assert row(report, "one")["p_value"] == pytest.approx(expected, abs=0.007)
+
+
+def test_permutations_keep_patients_whole_and_the_shares_of_those_in_both():
+    rng = np.random.RandomState(0)
+    units = np.array([5, 5, 0, 0, 0, 1, 2, 2, 3, 4, 4, 4])
+    inside = np.array([1, 0, 1, 1, 1, 0, 1, 1, 0, 0, 0, 1], dtype=bool)
+    drawn = permuted(inside, units, 500, rng)
+    assert drawn.shape == (500, 12)
+    for unit in range(6):
+        of_unit = drawn[:, units == unit].sum(axis=1)
+        if unit in (4, 5):  # In both: one image of each is inside, any of them.
+            assert (of_unit == 1).all()
+            assert (drawn[:, units == unit].any(axis=0)).all()
+        else:
+            assert set(of_unit) == {0, (units == unit).sum()}
+    whole = drawn[:, [2, 5, 6, 8]]
+    # Two of the four patients that lie wholly in one part are inside, each as often.
+    assert (whole.sum(axis=1) == 2).all()
+    np.testing.assert_allclose(whole.mean(axis=0), 0.5, atol=0.1)
+
+
+def test_corrections_are_those_of_published_procedures():
+    p_values = pd.Series([0.01, np.nan, 0.04, 0.03, 0.005, 0.04])
+    tests = pd.Series([1, 2, 3, 4, 5, 3])
+    # By hand, as p.adjust of R gives them; the test that is in two rows counts once.
+    expected = {
+        "holm": [0.03, np.nan, 0.06, 0.06, 0.02, 0.06],
+        "benjamini-hochberg": [0.02, np.nan, 0.04, 0.04, 0.02, 0.04],
+        None: p_values.tolist(),
+    }
+    for correction, adjusted in expected.items():
+        np.testing.assert_allclose(_adjust(p_values, tests, correction), adjusted)
+
+
+def test_values_of_all_kinds_are_matched_by_position(answers):
+    X, y, _ = answers
+    north = np.arange(240) % 3 == 0
+    unknown = np.arange(240) % 10 == 0
+    names = pd.Series(np.where(north, "n", "s")).mask(unknown)
+    days = pd.Series(pd.to_datetime(np.where(north, "2020-01-01", "2021-06-05"))).mask(unknown)
+    numbers = pd.Series(north.astype(float)).mask(unknown)
+    kinds = {
+        "objects": (names, ["n", "s"]),
+        "list": (names.tolist(), ["n", "s"]),
+        "string": (names.astype("string"), ["n", "s"]),
+        "category": (names.astype(pd.CategoricalDtype(["s", "unused", "n"])), ["s", "n"]),
+        "dates": (days, ["2020-01-01", "2021-06-05"]),
+        "of a zone": (days.dt.tz_localize("UTC"), None),
+        "floats": (numbers, ["0", "1"]),
+        "nullable": (numbers.astype("Int64"), ["0", "1"]),
+        "boolean": (numbers.astype("boolean"), ["False", "True"]),
+        "none": ([None if u else bool(n) for u, n in zip(unknown, north, strict=True)], None),
+        "bool": (north, ["False", "True"]),
+        "backward": (names.set_axis(range(239, -1, -1)), ["n", "s"]),
+    }
+    table = {name: values for name, (values, _) in kinds.items()}
+    report = report_on(X, y, table, n_resamples=10)
+    for name, (_, values) in kinds.items():
+        of_column = report[report["column"] == name].set_index("value")
+        if values is not None:
+            known = [*values] if name == "bool" else [*values, "missing"]
+            assert of_column.index.tolist() == known
+        n = of_column["n"].tolist()
+        is_north = north if name == "bool" else north & ~unknown
+        assert is_north.sum() in n[:2]
+        assert sum(n) == 240
+        if name != "bool":
+            assert n[2] == unknown.sum()
+    frame = pd.DataFrame({"x": names.to_numpy()}, index=np.arange(240)[::-1])
+    pd.testing.assert_frame_equal(
+        report_on(X, y, frame, n_resamples=10), report_on(X, y, {"x": names}, n_resamples=10)
+    )
+
+
+def test_many_numbers_and_dates_become_bands_of_equally_many(answers):
+    X, y, _ = answers
+    age = np.random.default_rng(0).permutation(240) / 2 + 20
+    when = pd.date_range("2020-01-01", periods=240)
+    report = report_on(X, y, {"age": age, "when": when}, n_resamples=10)
+    bands = report[report["column"] == "age"]
+    assert bands["value"].tolist() == ["20 to 49.5", "50 to 79.5", "80 to 109.5", "110 to 139.5"]
+    assert bands["n"].tolist() == [60] * 4
+    assert row(report, "2020-01-01 to 2020-02-29")["n"] == 60
+    bands = report_on(X, y, {"age": age}, n_bands=2, n_resamples=10)
+    assert bands["value"].tolist() == ["all", "20 to 79.5", "80 to 139.5"]
+    # As good as all are of one value.
+    bands = report_on(X, y, {"x": np.maximum(np.arange(240) - 227, 0)}, n_resamples=10)
+    assert bands["n"].tolist() == [240, 240]
+    own = pd.cut(age, [0, 50, 200], labels=["young", "old"])
+    assert report_on(X, y, {"age": own}, n_resamples=10)["value"].tolist()[1:] == ["young", "old"]
+
+
+def test_equal_columns_come_out_equal_wherever_they_stand(answers):
+    X, y, site = answers
+    report = report_on(X, y, {"one": site, "other": np.arange(240) % 3, "again": site})
+    first, last = (
+        report[report["column"] == name].drop(columns=["column"]).reset_index(drop=True)
+        for name in ("one", "again")
+    )
+    assert first["p_value"].notna().all()
+    pd.testing.assert_frame_equal(first, last)
+
+
+def test_small_subgroups_and_undefined_scores_are_counted_and_left_open(answers):
+    X, y, _ = answers
+    kinds = np.where(np.arange(240) < 9, "few", np.where(y == "a", "only a", "only b"))
+    report = report_on(X, y, {"x": kinds}, scores=["accuracy", "roc_auc"])
+    few = row(report, "few", score="accuracy")
+    assert few["n"] == 9
+    open_ones = ["estimate", "low", "high", "difference", "difference_low", "p_value"]
+    assert all(np.isnan(few[name]) for name in open_ones)
+    one_class = row(report, "only a", score="roc_auc")
+    assert one_class["n"] > 100
+    assert all(np.isnan(one_class[name]) for name in [*open_ones, "p_adjusted"])
+    assert row(report, "only a", score="accuracy")["low"] > 0
+    # Many images of few patients are few.
+    few = row(report_on(X, y, {"x": np.arange(240) < 40}, groups=np.arange(240) // 10), "True")
+    assert (few["n"], few["n_patients"]) == (40, 4)
+    assert np.isnan(few["estimate"])
+    more = report_on(X, y, {"x": kinds}, min_count=9)
+    assert row(more, "few")["estimate"] == np.mean(X[:9].argmax(axis=1) == (y[:9] == "b"))
+
+
+def test_other_sets_are_held_against_this_one_and_asked_about_once(answers):
+    X, y, site = answers
+    north = site == "north"
+    other = Bunch(data=X[north], target=y[north], groups=np.arange(north.sum()) // 2)
+    other.sex = np.resize(["F", "M"], north.sum())
+    estimator = Given()
+    report = subgroup_report(
+        estimator,
+        X[~north],
+        y[~north],
+        {"sex": np.resize(["F", "M"], (~north).sum())},
+        external={"north": other, "same": (X[~north], y[~north])},
+        n_resamples=500,
+        random_state=0,
+    )
+    assert estimator.n_calls == 3
+    assert report[["set", "column", "value"]].to_numpy().tolist() == [
+        *(["internal", *names] for names in (["all", "all"], ["sex", "F"], ["sex", "M"])),
+        *(["north", *names] for names in (["all", "all"], ["sex", "F"], ["sex", "M"])),
+        ["same", "all", "all"],
+    ]
+    found = report[(report["set"] == "north") & (report["column"] == "all")].iloc[0]
+    right = X.argmax(axis=1) == (y == "b")
+    assert found["estimate"] == pytest.approx(right[north].mean())
+    assert found["difference"] == pytest.approx(right[north].mean() - right[~north].mean())
+    assert found["n_patients"] == (north.sum() + 1) // 2
+    assert found["p_adjusted"] < 0.05
+    assert found["difference_high"] < 0
+    same = report.iloc[-1]
+    assert same["difference"] == 0
+    assert same["p_value"] == 1
+    alone = subgroup_report(Given(), X, y, None, external={"b": (X, y)}, n_resamples=10)
+    assert len(alone) == 2
+
+
+def test_the_report_is_repeatable_and_changes_nothing_of_its_user(answers):
+    X, y, site = answers
+    table = pd.DataFrame({"site": site}, index=np.arange(240) + 7)
+    before = X.copy(), y.copy(), table.copy()
+    first, second = (report_on(X, y, table) for _ in range(2))
+    pd.testing.assert_frame_equal(first, second)
+    np.testing.assert_array_equal(X, before[0])
+    np.testing.assert_array_equal(y, before[1])
+    pd.testing.assert_frame_equal(table, before[2])
+
+
+@pytest.mark.parametrize(
+    ("metadata", "params", "message"),
+    [
+        ({"x": [f"scanner {i}" for i in range(240)]}, {}, r"metadata\['x'\] has 240 values"),
+        ({"x": np.arange(239)}, {}, r"metadata\['x'\] must have one value for each of the 240"),
+        ({"x": np.ones((240, 2))}, {}, r"metadata\['x'\] must have one value an image"),
+        ({"x": "north"}, {}, r"metadata\['x'\] must have one value an image"),
+        ({"x": np.r_[np.inf, np.arange(239)]}, {}, r"metadata\['x'\] must hold finite numbers"),
+        ({"all": np.zeros(240)}, {}, "no column 'all'"),
+        ({1: np.zeros(240), "1": np.zeros(240)}, {}, "different names; got two '1'"),
+        (["north"] * 240, {}, "metadata must be a DataFrame, or a mapping"),
+        (None, {}, "metadata must be given, or external"),
+        ({}, {"groups": [1, 2]}, "groups must have one group, .* each of the 240"),
+        ({}, {"groups": np.r_[np.nan, np.arange(239)]}, "groups .* 1 are missing"),
+        ({}, {"correction": "bonferroni"}, 'correction must be "holm"'),
+        ({}, {"confidence": 95}, "confidence must be"),
+        ({}, {"n_resamples": 0}, "n_resamples must be"),
+        ({}, {"min_count": 0}, "min_count must be"),
+        ({}, {"max_values": 2.5}, "max_values must be"),
+        ({}, {"n_bands": "a"}, "n_bands must be"),
+        ({}, {"scores": []}, "scores must hold at least one"),
+        ({}, {"scores": "exactness"}, r"scores\['exactness'\] must be one of"),
+        ({}, {"external": [1]}, "external must be a mapping"),
+        ({}, {"external": {"internal": 1}}, "other than 'internal'"),
+        ({}, {"external": {"b": 1}}, r"external\['b'\]: a set must be a Bunch"),
+        ({}, {"external": {"b": ([[1, 0]], ["c"])}}, r"external\['b'\]: y must hold only"),
+    ],
+)
+def test_bad_arguments_are_named(answers, metadata, params, message):
+    X, y, _ = answers
+    with pytest.raises((TypeError, ValueError), match=message):
+        report_on(X, y, metadata, **params)
+
+
+def test_what_gives_no_probabilities_is_refused(answers):
+    X, y, _ = answers
+    with pytest.raises(TypeError, match="estimator must be a fitted classifier with predict_proba"):
+        subgroup_report(object(), X, y, {})
