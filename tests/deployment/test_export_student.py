@@ -9,11 +9,15 @@ from types import SimpleNamespace
 import keras
 import numpy as np
 import pytest
+import sklearn
 from keras import layers
 from PIL import Image
+from sklearn.calibration import CalibratedClassifierCV
 from sklearn.exceptions import NotFittedError
+from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from sklearn.utils.fixes import parse_version
 
 from skkd import MLP, FiveBlockCNN, NetworkClassifier, TransferNet
 from skkd.deployment import _export, export_student, fold_temperature
@@ -107,6 +111,21 @@ def test_a_quantized_file_is_measured_as_it_runs(format, quantize, labeled, digi
     # A softmax in 8 bits knows multiples of 1/256 alone.
     assert len(np.unique(proba)) > 1000
     np.testing.assert_allclose(proba.sum(axis=1), 1, atol=1e-3 if quantize == "float16" else 1e-5)
+
+
+def test_ranges_hold_what_only_a_few_representative_images_have(format, labeled, digits, tmp_path):
+    X = (digits[0][1000:1200] * 15).astype(np.uint8)
+    report = export_student(
+        labeled,
+        tmp_path / f"student{SUFFIXES[format]}",
+        format=format,
+        quantize="int8",
+        # An average of the ranges of images would be that of the dark ones, which come last.
+        X_representative=np.concatenate([X[:20], X // 20]),
+        X=X,
+        y=LABELS[digits[1][1000:1200]],
+    )
+    assert report.loc["int8", "n_changed"] < 6
 
 
 READERS = {
@@ -207,9 +226,14 @@ def test_image_files_of_another_size_are_read_as_in_training(format, rng, tmp_pa
     assert report.loc["float32", "max_difference"] < 1e-5
 
 
+@pytest.mark.skipif(
+    parse_version(sklearn.__version__) < parse_version("1.8"),
+    reason="scikit-learn finds temperatures from 1.8 on",
+)
 def test_a_folded_temperature_is_in_the_file(format, trained, digits, tmp_path):
-    X, y = digits[0][:60], digits[1][:60]
-    calibrated = fold_temperature(trained, X, y)
+    X, y = digits[0][1000:1100], digits[1][1000:1100]
+    calibrated = CalibratedClassifierCV(FrozenEstimator(trained), method="temperature").fit(X, y)
+    calibrated = fold_temperature(calibrated)
     path = tmp_path / f"student{SUFFIXES[format]}"
     export_student(calibrated, path, format=format, X=X)
     np.testing.assert_allclose(run(path, X), calibrated.predict_proba(X), atol=1e-5)
