@@ -308,6 +308,8 @@ def _warn_if_worse(table, runs, student, exported, quantize):
 def _check_path(path, format):
     if not isinstance(path, str | os.PathLike):
         raise TypeError(f"path must be a str or a path; got {path!r}")
+    if "\0" in os.fspath(path):
+        raise ValueError(f"path must be the name of a file; got {path!r}")
     # Of a link, the file that it leads to is replaced.
     path = Path(os.path.realpath(path))
     suffix = _FORMATS[format].SUFFIX
