@@ -1,4 +1,4 @@
-"""A trained classifier made ready for use: calibrated, asking where unsure, exported, described."""
+"""What stands between a trained classifier and those who rely on it."""
 
 from skkd.deployment._card import model_card
 from skkd.deployment._conformal import conformal_estimator

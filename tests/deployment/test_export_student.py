@@ -144,7 +144,7 @@ READERS = {
 
 
 def test_a_file_says_of_itself_what_its_user_has_to_know(format, labeled, digits, tmp_path):
-    path = tmp_path / f"ein Ort für é{SUFFIXES[format]}"
+    path = tmp_path / f"Mappe mit ü{SUFFIXES[format]}"
     X = (digits[0][:30] * 15).astype(np.uint8)
     export_student(labeled, path, format=format, quantize="int8", X_representative=X)
     script = f"import json, sys; {READERS[format]}; print(json.dumps(record))"

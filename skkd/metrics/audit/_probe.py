@@ -40,14 +40,12 @@ def as_features(table, name):
     """Return a table as numbers: dates by their time, other values with a column each."""
     parts = []
     for key, column in table.items():
-        is_number = pd.api.types.is_numeric_dtype(column) and is_ordered(column.dtype)
-        if is_ordered(column.dtype) and not is_number:
-            column = column.astype("int64").astype(float).mask(column.isna())
-            is_number = True
-        if not is_number:
+        if not is_ordered(column.dtype):
             texts = column.astype(object).map(str, na_action="ignore")
             parts.append(pd.get_dummies(texts, dummy_na=True).to_numpy(dtype=float))
             continue
+        if not pd.api.types.is_numeric_dtype(column):
+            column = (column - column.min()) / pd.Timedelta(1, "D")
         if pd.api.types.is_complex_dtype(column):
             raise ValueError(f"{name}[{key!r}] must hold real numbers; got {column.dtype}")
         values = column.astype(float).to_numpy(na_value=np.nan)

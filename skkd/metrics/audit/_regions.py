@@ -101,7 +101,7 @@ def fill_masked(images, others, masks, other_masks):
     A hole of one gray would tell the shape of the mask. What both have masked becomes the mean of
     the rest.
     """
-    filled = exchange(images, others, masks & ~other_masks)
+    filled = exchange(images, others, masks)
     rest = ~masks[..., None]
     mean = (images * rest).sum(axis=(1, 2), keepdims=True) / rest.sum(axis=(1, 2), keepdims=True)
     both = masks & other_masks

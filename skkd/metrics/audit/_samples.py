@@ -2,9 +2,8 @@
 
 import numpy as np
 import pandas as pd
-from sklearn.metrics import get_scorer_names
 
-from skkd.metrics.inference._bootstrap import _named, _Predictions, _prepare
+from skkd.metrics.inference._bootstrap import Predictions, prepare_score
 from skkd.metrics.inference._resampling import Resampling
 
 
@@ -25,12 +24,14 @@ class Sample:
 
     def __init__(self, y, proba, classes, units, *, name="predict_proba"):
         self.y, self.proba, self.classes, self.units = y, proba, classes, units
-        self._model = _Predictions(name, proba, y, classes)
+        self._model = Predictions(name, proba, y, classes)
         self._draws = {}
 
     def scores(self, scores):
         """Return what computes each score of counted images, by name."""
-        prepared = {name: _prepare(name, score, [self._model])[0] for name, score in scores.items()}
+        prepared = {
+            name: prepare_score(name, score, [self._model])[0] for name, score in scores.items()
+        }
         return {name: _quietly(score) for name, score in prepared.items()}
 
     def joined(self, other):
@@ -50,18 +51,6 @@ class Sample:
     def n_units(self, rows):
         """Return how many patients some images are of."""
         return len(np.unique(self.units[rows]))
-
-
-def name_scores(scores):
-    """Return scores by name, those that are names of scikit-learn's known to it."""
-    named = _named(scores)
-    for name, score in named.items():
-        if isinstance(score, str) and score not in get_scorer_names():
-            raise ValueError(
-                f"scores[{name!r}] must be one of sklearn.metrics.get_scorer_names(), or a "
-                f"callable; got {score!r}"
-            )
-    return named
 
 
 def permuted(inside, units, n, random_state):

@@ -24,7 +24,7 @@ from skkd.metrics.audit._regions import (
     frame,
     usable,
 )
-from skkd.metrics.inference._bootstrap import _mean_of_known
+from skkd.metrics.inference._bootstrap import mean_of_known
 from skkd.metrics.inference._checks import check_confidence
 from skkd.metrics.inference._intervals import Intervals
 
@@ -303,7 +303,7 @@ def _report(right, codes, intervals, tolerance, has_masks):
         else:
             compared[name] = "", nothing
     # The mean of each test, and of what it is different by, over the same images.
-    means = [_mean_of_known(v) for name in right for v in (right[name], compared[name][1])]
+    means = [mean_of_known(v) for name in right for v in (right[name], compared[name][1])]
     whole = np.ones((1, len(codes)))
     shares = np.array([mean(whole)[0] for mean in means]).reshape(-1, 2)
     ends = intervals.ends(means).reshape(2, -1, 2)

@@ -12,7 +12,8 @@ from skkd.metrics._batches import check_count
 from skkd.metrics._predictions import check_labels, label_codes
 from skkd.metrics.audit._columns import read_columns
 from skkd.metrics.audit._comparison import Comparison
-from skkd.metrics.audit._samples import Sample, name_scores
+from skkd.metrics.audit._samples import Sample
+from skkd.metrics.inference._bootstrap import name_scores
 from skkd.metrics.inference._checks import check_confidence
 
 ALL = "all"
@@ -75,8 +76,9 @@ def subgroup_report(
         Number of bands that numbers and dates of more values are put into, of about equally many
         images. For other bands, pass the column through :func:`pandas.cut`.
     min_count : int, default=10
-        Least number of patients of a subgroup that is scored, and of the rest it is held against.
-        Smaller ones are listed and counted, with NaN for scores.
+        Least number of patients of a subgroup that is scored, and of the rest it is held against;
+        at least 2, as one patient says nothing of how patients vary. Smaller ones are listed and
+        counted, with NaN for scores.
     correction : {"holm", "benjamini-hochberg"} or None, default="holm"
         How p-values are corrected for the number of comparisons in the table: "holm" [1]_ holds
         down the risk of even one false alarm, "benjamini-hochberg" [2]_ the share of false alarms
@@ -167,6 +169,10 @@ def subgroup_report(
         ("min_count", min_count),
     ):
         check_count(count, name)
+    if min_count < 2:
+        raise ValueError(
+            f"min_count must be at least 2, as one patient gives no interval; got {min_count}"
+        )
     if correction not in ("holm", "benjamini-hochberg", None):
         raise ValueError(
             f'correction must be "holm", "benjamini-hochberg" or None; got {correction!r}'
@@ -212,6 +218,10 @@ def _read_set(estimator, X, y, groups, metadata, options):
     units = np.arange(len(y))
     if groups is not None:
         units = pd.factorize(check_groups(groups, len(y)))[0]
+        if units.max() < 1:
+            raise ValueError(
+                "groups must hold at least two patients, of which some are in a subgroup; got one"
+            )
     columns = {}
     if metadata is not None:
         columns = read_columns(metadata, len(y), **options)

@@ -3,12 +3,12 @@
 import numpy as np
 import pandas as pd
 
+from skkd._groups import check_groups
 from skkd.metrics._confidence import TrueClassConfidence
 from skkd.metrics._names import apart_from, name_by_class
 from skkd.metrics.faithfulness._fidelity import measure_fidelity
 from skkd.metrics.faithfulness._maps import map_reader
 from skkd.metrics.faithfulness._perturbation import Perturbation
-from skkd.metrics.inference._checks import check_groups
 from skkd.metrics.inference._intervals import Intervals
 
 
@@ -118,7 +118,8 @@ def fidelity_report(
     if len(absent := np.setdiff1d(classes, confidence_of.y)):
         raise ValueError(f"classes must occur in y; got {absent.tolist()}, which do not")
     rows = np.flatnonzero(np.isin(confidence_of.y, classes))
-    groups = check_groups(groups, len(confidence_of.y))
+    if groups is not None:
+        groups = check_groups(groups, len(confidence_of.y))
     intervals = Intervals(
         len(rows),
         confidence,

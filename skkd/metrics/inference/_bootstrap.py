@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
+from sklearn.metrics import get_scorer_names
 from sklearn.utils import check_random_state
 
 from skkd.metrics._predictions import (
@@ -14,7 +15,7 @@ from skkd.metrics._predictions import (
     label_codes,
 )
 from skkd.metrics.inference import _scores
-from skkd.metrics.inference._checks import check_confidence, check_groups, check_n_resamples
+from skkd.metrics.inference._checks import check_confidence, check_drawn, check_n_resamples
 from skkd.metrics.inference._resampling import Resampling
 
 # Scores of scikit-learn that all resamples have at once; any other asks its scorer for each.
@@ -55,7 +56,7 @@ def bootstrap_scores(
     scores : str, callable, array-like, or a list or mapping of these
         What to compute:
 
-        - the name of a scorer of scikit-learn (:func:`sklearn.metrics.get_scorer_names`), or a
+        - the name of a scorer of scikit-learn (``sklearn.metrics.get_scorer_names()``), or a
           scorer itself; higher is better;
         - a callable ``score(y_true, y_proba)`` that returns a number, such as
           ``functools.partial(net_benefit, thresholds=0.2)``, which gets `y_proba` as it is given
@@ -143,13 +144,13 @@ def bootstrap_scores(
         raise ValueError(f'method must be "percentile" or "bca"; got {method!r}')
     y_true = check_labels(y_true)
     labels = np.sort(pd.unique(y_true)) if labels is None else np.asarray(labels)
-    models = [_Predictions("y_proba", y_proba, y_true, labels)]
+    models = [Predictions("y_proba", y_proba, y_true, labels)]
     if paired_with is not None:
-        models.append(_Predictions("paired_with", paired_with, y_true, labels))
-    groups = check_groups(groups, len(y_true))
+        models.append(Predictions("paired_with", paired_with, y_true, labels))
+    groups = check_drawn(groups, len(y_true))
     resampling = Resampling(len(y_true), groups, n_resamples, check_random_state(random_state))
-    named = _named(scores)
-    prepared = {name: _prepare(name, score, models) for name, score in named.items()}
+    named = name_scores(scores)
+    prepared = {name: prepare_score(name, score, models) for name, score in named.items()}
     flat = [score for of_models in prepared.values() for score in of_models]
     values = resampling.distribution(flat).reshape(len(named), len(models), -1)
     rows = {}
@@ -160,7 +161,7 @@ def bootstrap_scores(
     return table.astype({"n_resamples": int})
 
 
-class _Predictions:
+class Predictions:
     """Labels of rows, and the probabilities that one model gives to them."""
 
     def __init__(self, name, y_proba, y_true, labels):
@@ -184,7 +185,7 @@ class _Predictions:
         self.proba = proba.astype(np.float32) if self.given.dtype == np.float32 else proba
 
 
-def _named(scores):
+def name_scores(scores):
     """Return scores by name."""
     if isinstance(scores, Mapping):
         named = dict(scores)
@@ -203,6 +204,12 @@ def _named(scores):
             )
     if not named:
         raise ValueError("scores must hold at least one score; got none")
+    for name, score in named.items():
+        if isinstance(score, str) and score not in get_scorer_names():
+            raise ValueError(
+                f"scores[{name!r}] must be one of sklearn.metrics.get_scorer_names(), a callable, "
+                f"or values by image; got {score!r}"
+            )
     return named
 
 
@@ -219,7 +226,7 @@ def _name_of(score):
     return getattr(named, "__name__", type(score).__name__)
 
 
-def _prepare(name, score, models):
+def prepare_score(name, score, models):
     """Return for each model what computes a score of counted rows."""
     if hasattr(score, "explainer_class"):
         raise ValueError(
@@ -261,10 +268,10 @@ def _prepare_values(name, values, models):
             f"{shape}, one an image{' and model' if len(models) == 2 else ''}; got shape "
             f"{values.shape}"
         )
-    return [_mean_of_known(column) for column in values.reshape(n_rows, -1).T]
+    return [mean_of_known(column) for column in values.reshape(n_rows, -1).T]
 
 
-def _mean_of_known(values):
+def mean_of_known(values):
     known = np.isfinite(values)
     filled = np.where(known, values, 0)
 

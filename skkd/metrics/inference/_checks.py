@@ -2,8 +2,9 @@
 
 from numbers import Integral, Real
 
-import numpy as np
 import pandas as pd
+
+from skkd._groups import check_groups
 
 
 def check_confidence(confidence):
@@ -13,21 +14,11 @@ def check_confidence(confidence):
     return float(confidence)
 
 
-def check_groups(groups, n_rows):
-    """Return the groups of rows as a 1-D array, at least two, None for None."""
+def check_drawn(groups, n_rows):
+    """Return the groups that are drawn, at least two, None for None."""
     if groups is None:
         return None
-    groups = np.asarray(groups)
-    if groups.shape != (n_rows,):
-        raise ValueError(
-            f"groups must be 1-D with the group of each of the {n_rows} rows; got shape "
-            f"{groups.shape}"
-        )
-    if (missing := pd.isna(groups)).any():
-        raise ValueError(
-            f"groups must have a value for every row; {missing.sum()} are missing, the first in "
-            f"row {np.argmax(missing)}: give those rows groups of their own, or drop them"
-        )
+    groups = check_groups(groups, n_rows)
     if len(pd.unique(groups)) < 2:
         raise ValueError(
             f"groups must hold at least two groups to draw from; got {groups.tolist()[0]!r} alone"

@@ -3,7 +3,7 @@
 import numpy as np
 from sklearn.utils import check_random_state
 
-from skkd.metrics.inference._checks import check_confidence, check_groups, check_n_resamples
+from skkd.metrics.inference._checks import check_confidence, check_drawn, check_n_resamples
 from skkd.metrics.inference._resampling import Resampling
 
 
@@ -31,7 +31,7 @@ class Intervals:
             raise ValueError(
                 "groups are of the intervals, and confidence=None makes none: pass confidence=0.95"
             )
-        self.groups = check_groups(groups, n_rows)
+        self.groups = check_drawn(groups, n_rows)
         self.n_resamples = check_n_resamples(n_resamples)
         # Every figure is of the same draws, so the seed is drawn once.
         self._seed = random_state

@@ -285,6 +285,8 @@ def test_other_sets_are_held_against_this_one_and_asked_about_once(answers):
     same = report.iloc[-1]
     assert same["difference"] == 0
     assert same["p_value"] == 1
+    # Rows of one number are of two patients, whose chance does not cancel.
+    assert same["difference_low"] < -0.02 < 0.02 < same["difference_high"]
     alone = subgroup_report(Given(), X, y, None, external={"b": (X, y)}, n_resamples=10)
     assert len(alone) == 2
 
@@ -318,6 +320,8 @@ def test_the_report_is_repeatable_and_changes_nothing_of_its_user(answers):
         ({}, {"confidence": 95}, "confidence must be"),
         ({}, {"n_resamples": 0}, "n_resamples must be"),
         ({}, {"min_count": 0}, "min_count must be"),
+        ({}, {"min_count": 1}, "min_count must be at least 2"),
+        ({}, {"groups": np.zeros(240)}, "groups must hold at least two patients"),
         ({}, {"max_values": 2.5}, "max_values must be"),
         ({}, {"n_bands": "a"}, "n_bands must be"),
         ({}, {"scores": []}, "scores must hold at least one"),

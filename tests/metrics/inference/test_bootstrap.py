@@ -239,7 +239,7 @@ def test_rows_of_half_precision_are_taken(two):
         ({"confidence": 95}, r"confidence must be a number in \(0, 1\), such as 0.95; got 95"),
         ({"n_resamples": 0}, "n_resamples must be an integer of at least 1; got 0"),
         ({"method": "basic"}, 'method must be "percentile" or "bca"'),
-        ({"groups": [1, 2]}, r"groups must be 1-D with the group of each of the 50 rows.*\(2,\)"),
+        ({"groups": [1, 2]}, "groups must have one group.*each of the 50 images; got 2 groups"),
         ({"groups": [None] * 50}, "50 are missing, the first in row 0"),
         ({"groups": ["x"] * 50}, "at least two groups to draw from; got 'x' alone"),
         ({"paired_with": np.ones((50, 3)) / 3}, "paired_with must have one column for each"),
@@ -251,7 +251,10 @@ def test_rows_of_half_precision_are_taken(two):
         ({"scores": [[1, 2]]}, "pass values by image in a mapping"),
         ({"scores": {"fid": [1, 2]}}, r"values of shape \(50,\)"),
         ({"scores": ["accuracy", "accuracy"]}, "names of their own"),
-        ({"scores": "no_such_score"}, "no_such_score"),
+        (
+            {"scores": "no_such_score"},
+            r"get_scorer_names\(\).*got 'no_such_score'",
+        ),
         ({"scores": make_fidelity_scorer(FeatureMapExplainer)}, "pass the fidelity of each"),
     ],
 )

@@ -43,10 +43,9 @@ def test_bins_of_equal_numbers_hold_as_many_rows_each():
 
 
 def test_an_upper_edge_belongs_to_its_bin():
-    # In bins of .5 to .75 and .75 to 1; .75 in the upper one would give an error of .25.
-    assert expected_calibration_error([1, 1, 0], [0.75, 0.75, 0.0], n_bins=4) == pytest.approx(
-        2 / 3 * 0.25
-    )
+    # Two of .75 that are right and one of 1 that is wrong: in one bin their gaps would cancel.
+    error = expected_calibration_error([1, 1, 1], [0.75, 0.75, 0.0], labels=[0, 1], n_bins=4)
+    assert error == pytest.approx(2 / 3 * 0.25 + 1 / 3)
 
 
 def test_debiasing_subtracts_what_normal_noise_adds_to_the_mean_absolute_gap(rng):
