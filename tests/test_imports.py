@@ -32,7 +32,7 @@ MAY_IMPORT = {
         *{"models", "distillation", "explanation", "images"},
         *{"_backend", "_text", "_memory", "_groups"},
     },
-    "deployment": {"distillation", "images", "metrics", "models", "_text"},
+    "deployment": {"distillation", "images", "metrics", "models", "_text", "_groups"},
     "blocks": {"distillation", "explanation", "models", "images", "persistence"},
     "__main__": {"__init__", "datasets", "distillation", "explanation", "metrics", "models"},
     "__init__": set(),

@@ -220,7 +220,7 @@ def _count_patients(groups):
 def _leaks(leaks):
     if leaks is None:
         return "Not looked for, as far as is known here."
-    if not hasattr(leaks, "summary") or not hasattr(leaks, "metadata"):
+    if not all(hasattr(leaks, name) for name in ("summary", "metadata", "shared")):
         raise TypeError(
             f"leaks must be what skkd.datasets.check_split returned; got {type(leaks).__name__}"
         )
@@ -331,6 +331,8 @@ def _limits(splits, groups, leaks, given):
         lines.append("Whether test images are also in training was not checked here.")
     elif len(leaks.shared):
         lines.append(f"{len(leaks.shared)} test images are also in training.")
+    if len(getattr(leaks, "shared_groups", ())):
+        lines.append(f"{len(leaks.shared_groups)} test patients are also in training.")
     if given["scores"] is None:
         lines.append("No figures are given.")
     if given["external"] is None:

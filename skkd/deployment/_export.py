@@ -9,6 +9,7 @@ import keras
 import numpy as np
 import pandas as pd
 
+from skkd._groups import check_groups
 from skkd._warnings import warn
 from skkd.deployment import _export_litert, _export_onnx
 from skkd.deployment._export_network import find_exported
@@ -26,6 +27,8 @@ _WRITERS = {
     ("onnx", "torch"): "onnxscript",
 }
 _LEAST_RUNS = 30
+# Of what a converter says.
+_LONGEST = 400
 # Probabilities differ by so much from one float32 runtime to another, and by so much where the
 # student itself computes in 16 bits.
 _ROUNDING, _ROUNDING_16 = 1e-3, 3e-2
@@ -157,13 +160,17 @@ def export_student(
         raise ValueError(
             f"X_representative has no effect with quantize={quantize!r}; images to compare on are X"
         )
-    if X is None and (y is not None or groups is not None):
-        raise ValueError("y and groups are of the images X, which is None")
+    if X is None and y is not None:
+        raise ValueError("y has the labels of the images X, which is None")
+    if y is None and groups is not None:
+        raise ValueError("groups are for the intervals of accuracy, which needs y; got y=None")
     exported = find_exported(estimator)
     representative = (
         None if X_representative is None else exported.read(X_representative, "X_representative")
     )
     images = representative if X is None else exported.read(X, "X")
+    if groups is not None:
+        groups = check_groups(groups, len(images))
     truth = None if y is None else _check_labels(y, images, exported.classes)
     _check_packages(runtime, format, quantize)
 
@@ -209,8 +216,7 @@ class _Run:
     def __init__(self, run, exported):
         self._run = run
         self.proba, self._times = [], []
-        model = exported.model
-        self._blank = np.zeros((1, *model.input_shape[1:]), dtype=model.inputs[0].dtype)
+        self._blank = exported.blank()
         # The first one takes longer, and shows whether the runtime takes the file at all.
         self._run(self._blank)
 
@@ -302,6 +308,8 @@ def _warn_if_worse(table, runs, student, exported, quantize):
 def _check_path(path, format):
     if not isinstance(path, str | os.PathLike):
         raise TypeError(f"path must be a str or a path; got {path!r}")
+    if "\0" in os.fspath(path):
+        raise ValueError(f"path must be the name of a file; got {path!r}")
     # Of a link, the file that it leads to is replaced.
     path = Path(os.path.realpath(path))
     suffix = _FORMATS[format].SUFFIX
@@ -347,6 +355,8 @@ def _convert(runtime, format, exported):
             "and export it there, or choose another format"
         )
     try:
+        # Keras exports to ONNX only what has been called.
+        exported.model(exported.blank())
         return runtime.convert(exported.model)
     except ImportError as error:
         needed = error.name or _WRITERS[format, backend]
@@ -358,7 +368,7 @@ def _convert(runtime, format, exported):
         ) from error
     # Converters of four projects fail in ways of their own.
     except Exception as error:
-        reason = str(error).strip().partition("\n")[0]
+        reason = " ".join(str(error).split())[:_LONGEST]
         raise ValueError(
             f"the network cannot be converted for format={format!r} with Keras's backend "
             f"{backend!r}: {type(error).__name__}: {reason}"

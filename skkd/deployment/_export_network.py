@@ -50,6 +50,10 @@ class ExportedNetwork:
         """Return the shape of one image, or of a table's row."""
         return tuple(self.model.input_shape[1:])
 
+    def blank(self):
+        """Return a batch of one image, of zeros."""
+        return np.zeros((1, *self.input_shape), dtype=self.model.inputs[0].dtype)
+
     @property
     def known_dtype(self):
         """Return the integer type that images had in training, None where that is not known."""
@@ -150,8 +154,6 @@ def find_exported(estimator):
         )
     images = keras.Input(copy.input_shape[1:], dtype=copy.inputs[0].dtype, name="images")
     exported = keras.Model(images, head.probabilities(copy(images)), name="student")
-    # Keras exports to ONNX only what has been called.
-    exported(np.zeros((1, *copy.input_shape[1:]), dtype=copy.inputs[0].dtype))
     return ExportedNetwork(estimator, head, exported, classes, find_reader(estimator), in_16_bits)
 
 

@@ -9,14 +9,18 @@ from types import SimpleNamespace
 import keras
 import numpy as np
 import pytest
+import sklearn
 from keras import layers
 from PIL import Image
+from sklearn.calibration import CalibratedClassifierCV
 from sklearn.exceptions import NotFittedError
+from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from sklearn.utils.fixes import parse_version
 
 from skkd import MLP, FiveBlockCNN, NetworkClassifier, TransferNet
-from skkd.deployment import _export, export_student
+from skkd.deployment import _export, export_student, fold_temperature
 
 SUFFIXES = {"litert": ".tflite", "onnx": ".onnx"}
 LABELS = np.array(["Gliom ü", "a,b", "<b>", "4", "5", "6", "7", "8", "9", "健康"])
@@ -107,6 +111,21 @@ def test_a_quantized_file_is_measured_as_it_runs(format, quantize, labeled, digi
     # A softmax in 8 bits knows multiples of 1/256 alone.
     assert len(np.unique(proba)) > 1000
     np.testing.assert_allclose(proba.sum(axis=1), 1, atol=1e-3 if quantize == "float16" else 1e-5)
+
+
+def test_ranges_hold_what_only_a_few_representative_images_have(format, labeled, digits, tmp_path):
+    X = (digits[0][1000:1200] * 15).astype(np.uint8)
+    report = export_student(
+        labeled,
+        tmp_path / f"student{SUFFIXES[format]}",
+        format=format,
+        quantize="int8",
+        # An average of the ranges of images would be that of the dark ones, which come last.
+        X_representative=np.concatenate([X[:20], X // 20]),
+        X=X,
+        y=LABELS[digits[1][1000:1200]],
+    )
+    assert report.loc["int8", "n_changed"] < 6
 
 
 READERS = {
@@ -207,6 +226,20 @@ def test_image_files_of_another_size_are_read_as_in_training(format, rng, tmp_pa
     assert report.loc["float32", "max_difference"] < 1e-5
 
 
+@pytest.mark.skipif(
+    parse_version(sklearn.__version__) < parse_version("1.8"),
+    reason="scikit-learn finds temperatures from 1.8 on",
+)
+def test_a_folded_temperature_is_in_the_file(format, trained, digits, tmp_path):
+    X, y = digits[0][1000:1100], digits[1][1000:1100]
+    calibrated = CalibratedClassifierCV(FrozenEstimator(trained), method="temperature").fit(X, y)
+    calibrated = fold_temperature(calibrated)
+    path = tmp_path / f"student{SUFFIXES[format]}"
+    export_student(calibrated, path, format=format, X=X)
+    np.testing.assert_allclose(run(path, X), calibrated.predict_proba(X), atol=1e-5)
+    assert np.abs(calibrated.predict_proba(X) - trained.predict_proba(X)).max() > 1e-3
+
+
 def test_a_student_of_a_table_is_exported(format, digits, tmp_path):
     X = digits[0].reshape(len(digits[0]), -1)
     student = NetworkClassifier(MLP(hidden=(8,)), epochs=1).fit(X[:200], digits[1][:200])
@@ -302,7 +335,12 @@ def test_a_file_that_could_not_be_written_leaves_the_old_one(
         ({"format": "onnx"}, "path must end in '.onnx' for format='onnx'; got 'student.tflite'"),
         ({"quantize": "int8"}, "quantize='int8' needs X_representative, a few hundred images"),
         ({"X_representative": np.zeros((2, 8, 8, 1))}, "no effect with quantize=None"),
-        ({"y": [1]}, "y and groups are of the images X, which is None"),
+        ({"y": [1]}, "y has the labels of the images X, which is None"),
+        ({"groups": [1]}, "groups are for the intervals of accuracy, which needs y"),
+        (
+            {"X": np.zeros((2, 8, 8, 1)), "y": [1, 2], "groups": [1]},
+            "groups must have one group, such as a patient, for each of the 2 images",
+        ),
         ({"X": np.zeros((2, 9, 8, 1))}, r"X has images of shape \(9, 8, 1\), but Net"),
         (
             {"quantize": "int8", "X_representative": np.zeros((2, 8, 8, 3))},
@@ -370,6 +408,18 @@ def test_what_keras_cannot_write_with_a_backend_is_refused(
     monkeypatch.setattr(_export.keras.config, "backend", lambda: "jax")
     with pytest.raises(ValueError, match="cannot be written with Keras's backend 'jax'"):
         export_student(trained, tmp_path / "student.tflite")
+
+
+def test_what_a_converter_says_is_handed_on(stand_in, trained, tmp_path, monkeypatch):
+    stand_in()
+
+    def convert(model):
+        raise RuntimeError("there is no\n such operation")
+
+    monkeypatch.setattr(_export._FORMATS["litert"], "convert", convert)
+    with pytest.raises(ValueError, match=r"'litert' with .* RuntimeError: there is no such oper"):
+        export_student(trained, tmp_path / "student.tflite")
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_package_that_is_missing_is_named(trained, tmp_path, monkeypatch):
