@@ -1,9 +1,9 @@
 """What is asked of a student before it is used, on real brain MRI, in tables.
 
 Intervals, calibration before and after, sets of labels, handing over, subgroups and shortcuts by
-how files are stored, and the student in 8 bits. The images are those of ``fetch_brain_tumor`` under the
-folder that SKKD_DATA names, in RGB; images that occur more than once are taken once. Tables whose
-extra (conformal, export) is missing are left out.
+how files are stored, and the student in 8 bits. The images are those of ``fetch_brain_tumor`` under
+the folder that SKKD_DATA names, in RGB; images that occur more than once are taken once. Tables
+whose extra (conformal, export) is missing are left out.
 """
 
 import argparse
