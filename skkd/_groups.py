@@ -21,6 +21,9 @@ def check_groups(groups, n_images, name="groups"):
     groups : ndarray of shape (n_images,)
         The groups, none of them missing.
     """
+    if isinstance(groups, list | tuple):
+        # NumPy would make the text "nan" of what is missing, and "1" of 1.
+        groups = _as_they_are(groups, name)
     try:
         values = np.asarray(groups)
         if values.ndim == 2 and values.shape[1] == 1:
@@ -46,3 +49,17 @@ def check_groups(groups, n_images, name="groups"):
             "drop them"
         )
     return values
+
+
+def _as_they_are(groups, name):
+    """Return a list as an array, of objects where some are missing."""
+    values = pd.Series(groups, dtype=object)
+    if values.isna().any():
+        return values.to_numpy()
+    kinds = {isinstance(value, str) for value in groups}
+    if len(kinds) == 2:
+        raise ValueError(
+            f"{name} must hold names or numbers, not both; got {groups[0]!r} among others: turn "
+            "all into str"
+        )
+    return groups

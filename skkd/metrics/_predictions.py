@@ -54,6 +54,9 @@ class Precision:
 
 def check_labels(y_true, name="y_true"):
     """Return the true labels, called so in errors, as a 1-D array without missing values."""
+    if isinstance(y_true, list | tuple) and pd.Series(y_true, dtype=object).isna().any():
+        # NumPy would make the text "nan" of what is missing among text.
+        y_true = pd.Series(y_true, dtype=object)
     try:
         y_true = np.asarray(y_true)
     except ValueError as error:

@@ -154,7 +154,7 @@ def test_files_validate_what_arrays_train(data, others, tmp_path):
         (
             {},
             {"X_val": np.zeros((2, 8, 8, 1)), "y_val": [0]},
-            "y_val or sample_weight_val: .* for each of the 90 images; got 9 groups",
+            "y_val or sample_weight_val: .* inconsistent numbers of samples",
         ),
         ({"early_stopping": True}, {"groups": [0] * 90}, "at least 2 groups"),
         ({"early_stopping": True}, {"groups": [0] * 9}, "for each of the 90 images; got 9 groups"),

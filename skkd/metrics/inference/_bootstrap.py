@@ -1,9 +1,11 @@
 """Intervals of scores by the bootstrap."""
 
+import warnings
 from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
+from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.metrics import get_scorer_names
 from sklearn.utils import check_random_state
 
@@ -23,7 +25,7 @@ _AT_ONCE = {
     "accuracy": _scores.accuracy,
     "balanced_accuracy": _scores.balanced_accuracy,
     "f1_macro": _scores.macro_f1,
-    "neg_log_loss": lambda codes, proba: _scores.minus(_scores.log_loss(codes, proba)),
+    "matthews_corrcoef": _scores.matthews_corrcoef,
     "roc_auc_ovr": _scores.roc_auc,
 }
 
@@ -81,7 +83,8 @@ def bootstrap_scores(
         Confidence of the intervals, in (0, 1).
     method : {"percentile", "bca"}, default="percentile"
         The quantiles of the resampled scores, or these corrected for bias and skewness [2]_, which
-        covers better in small samples and takes a score of all rows but one for every row.
+        covers better in small samples and takes a score of all rows but one for every row. Where
+        one of these is undefined, so is the interval, and a warning says so.
     paired_with : array-like of the shape of y_proba, default=None
         Probabilities that another model gives to the same rows. The interval is then that of the
         difference.
@@ -98,14 +101,17 @@ def bootstrap_scores(
           with `paired_with`;
         - `low`, `high`: ends of the interval, of the difference where there is one;
         - `p_value`: of the difference being 0, two-sided: twice the share of resamples on the far
-          side of 0, at least ``2 / (n_resamples + 1)`` [1]_; only with `paired_with`;
+          side of 0, at least ``2 / (n_resamples + 1)`` [1]_, whatever the `method`; only with
+          `paired_with`;
         - `n_resamples`: number of resamples in which the score is defined. ROC AUC, for one, is
-          undefined where a class is missing. The interval is over those in which it is.
+          undefined where a class is missing, and recall where there is nothing to be found, which
+          scikit-learn calls 0 with a warning. The interval is over those in which it is defined; a
+          score that is undefined of all rows is NaN, with 0 resamples.
 
     Raises
     ------
     ValueError
-        If an argument is malformed, or a score is undefined of all rows.
+        If an argument is malformed, or a score cannot be computed of all rows.
 
     See Also
     --------
@@ -115,8 +121,9 @@ def bootstrap_scores(
 
     Notes
     -----
-    "accuracy", "balanced_accuracy", "f1_macro", "neg_log_loss", "roc_auc" and "roc_auc_ovr" of all
-    resamples are computed at once; other scores one resample at a time, about a millisecond each.
+    "accuracy", "balanced_accuracy", "f1_macro", "matthews_corrcoef", "neg_log_loss", "roc_auc" and
+    "roc_auc_ovr" of all resamples are computed at once; other scores one resample at a time, about
+    a millisecond each.
 
     References
     ----------
@@ -156,7 +163,7 @@ def bootstrap_scores(
     rows = {}
     for (name, of_models), drawn in zip(prepared.items(), values, strict=True):
         estimates = [float(score(resampling.whole())[0]) for score in of_models]
-        rows[name] = _row(resampling, of_models, estimates, drawn, confidence, method)
+        rows[name] = _row(name, resampling, of_models, estimates, drawn, confidence, method)
     table = pd.DataFrame.from_dict(rows, orient="index").rename_axis("score")
     return table.astype({"n_resamples": int})
 
@@ -181,8 +188,9 @@ class Predictions:
             check_columns(proba, labels, precision.sum)
         except ValueError as error:
             raise ValueError(str(error).replace("y_proba", name)) from error
-        # Probabilities of 0 count by the precision they were given in.
         self.proba = proba.astype(np.float32) if self.given.dtype == np.float32 else proba
+        given = self.given.dtype
+        self.eps = np.finfo(given if given.kind == "f" else np.float64).eps
 
 
 def name_scores(scores):
@@ -239,19 +247,39 @@ def prepare_score(name, score, models):
     prepared = []
     for model in models:
         at_once = _AT_ONCE.get(score) if isinstance(score, str) else None
-        if score == "roc_auc" and len(model.labels) == 2:
+        if isinstance(score, str) and score == "roc_auc" and len(model.labels) == 2:
             at_once = _scores.roc_auc
         if at_once is not None:
             prepared.append(at_once(model.codes, model.proba))
+            continue
+        if isinstance(score, str) and score == "neg_log_loss":
+            loss = _scores.log_loss(model.codes, model.proba, model.eps)
+            prepared.append(_scores.minus(loss))
             continue
         if isinstance(score, str) or _scores.is_scorer(score):
             of_rows = _scores.of_scorer(score, model.y_true, model.proba, model.labels)
         else:
             of_rows = _of_metric(score, model)
-        # What is wrong with all rows is wrong for good, and is said.
-        of_rows(np.arange(n_rows))
+        _check_possible(name, of_rows, n_rows)
         prepared.append(_scores.of_resampled_rows(of_rows, n_rows))
     return prepared
+
+
+def _check_possible(name, of_rows, n_rows):
+    """Raise what is wrong with all rows, which is wrong for good."""
+    with warnings.catch_warnings():
+        # What is undefined is NaN in the table.
+        warnings.simplefilter("ignore", UndefinedMetricWarning)
+        warnings.filterwarnings("ignore", "No positive class found", UserWarning)
+        try:
+            of_rows(np.arange(n_rows))
+        except ValueError as error:
+            if "pos_label" not in str(error):
+                raise ValueError(f"scores[{name!r}]: {error}") from error
+            raise ValueError(
+                f"scores[{name!r}] is of one label, and which is not known: {error}; pass a "
+                "scorer that says it, such as make_scorer(f1_score, pos_label='ill')"
+            ) from error
 
 
 def _of_metric(score, model):
@@ -268,6 +296,8 @@ def _prepare_values(name, values, models):
             f"{shape}, one an image{' and model' if len(models) == 2 else ''}; got shape "
             f"{values.shape}"
         )
+    if np.isinf(values).any():
+        raise ValueError(f"scores[{name!r}] must be finite, or NaN for none; got infinity")
     return [mean_of_known(column) for column in values.reshape(n_rows, -1).T]
 
 
@@ -282,7 +312,7 @@ def mean_of_known(values):
     return score
 
 
-def _row(resampling, of_models, estimates, drawn, confidence, method):
+def _row(name, resampling, of_models, estimates, drawn, confidence, method):
     if len(of_models) == 1:
         score, values = of_models[0], drawn[0]
         row = {"estimate": estimates[0]}
@@ -298,7 +328,7 @@ def _row(resampling, of_models, estimates, drawn, confidence, method):
             return of_models[0](counts) - of_models[1](counts)
 
     defined = values[np.isfinite(values)]
-    row["low"], row["high"] = resampling.interval(score, defined, confidence, method)
+    row["low"], row["high"] = resampling.interval(name, score, defined, confidence, method)
     if len(of_models) == 2:
         row["p_value"] = _p_value(defined)
     row["n_resamples"] = len(defined)

@@ -59,7 +59,7 @@ class Intervals:
             return _quantiles(drawn, [tail, 1 - tail])
 
     def beside(self, figures, scores):
-        """Return figures with the ends of each after it, if there are intervals.
+        """Return figures with the ends of each after it.
 
         Parameters
         ----------
@@ -73,8 +73,6 @@ class Intervals:
         figures : dict of str to float
             The same, with columns such as "accuracy_low" and "accuracy_high".
         """
-        if self.confidence is None:
-            return figures
         lows, highs = self.ends(list(scores.values()))
         of_name = {name: (lows[k], highs[k]) for k, name in enumerate(scores)}
         row = {}

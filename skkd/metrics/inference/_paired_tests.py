@@ -5,6 +5,7 @@ import pandas as pd
 from scipy.stats import binomtest, norm, rankdata
 from sklearn.utils import Bunch, column_or_1d
 
+from skkd._warnings import warn
 from skkd.metrics._predictions import check_labels, check_pos_label
 from skkd.metrics.inference._checks import check_confidence
 
@@ -101,7 +102,8 @@ def delong_test(y_true, y_score, y_score_other, *, pos_label=None, confidence=0.
     result : Bunch
         With the attributes
 
-        - pvalue : float, two-sided, of the areas being equal
+        - pvalue : float, two-sided, of the areas being equal; NaN, as the interval, with a warning
+          where the areas differ and their variance is estimated as 0
         - statistic : float, the difference over its standard error; NaN if both are 0
         - auc, auc_other : float, the areas
         - difference : float, `auc` less `auc_other`
@@ -160,11 +162,19 @@ def delong_test(y_true, y_score, y_score_other, *, pos_label=None, confidence=0.
     variance = covariance[0, 0] + covariance[1, 1] - 2 * covariance[0, 1]
     error = float(np.sqrt(max(variance, 0.0)))
     z = norm.ppf((1 + confidence) / 2)
+    low, high = float(difference - z * error), float(difference + z * error)
     if error > 0:
         statistic = difference / error
         pvalue = float(2 * norm.sf(abs(statistic)))
+    elif difference == 0:
+        statistic, pvalue = np.nan, 1.0
     else:
-        statistic, pvalue = np.nan, 1.0 if difference == 0 else 0.0
+        statistic = pvalue = low = high = np.nan
+        warn(
+            "delong_test estimates a variance of 0 for areas that differ, as scores that rank all "
+            "rows rightly, wrongly or alike have; take bootstrap_scores with paired_with, or more "
+            "rows"
+        )
     intervals = [
         tuple(np.clip([area - half, area + half], 0, 1).tolist())
         for area, half in zip(areas, z * np.sqrt(np.diag(covariance)), strict=True)
@@ -175,8 +185,8 @@ def delong_test(y_true, y_score, y_score_other, *, pos_label=None, confidence=0.
         auc=float(areas[0]),
         auc_other=float(areas[1]),
         difference=difference,
-        low=difference - z * error,
-        high=difference + z * error,
+        low=low,
+        high=high,
         auc_interval=intervals[0],
         auc_other_interval=intervals[1],
     )
@@ -199,10 +209,10 @@ def _check_predictions(name, predicted, y_true):
             f"{name} must have a label for each of the {len(y_true)} true ones; got "
             f"{len(predicted)}"
         )
-    if not np.isin(predicted, y_true).any() and predicted.dtype.kind != y_true.dtype.kind:
+    if not np.isin(predicted, y_true).any():
         raise ValueError(
-            f"{name} must hold labels as y_true does; got {predicted.dtype} and {y_true.dtype}, "
-            "of which none are equal"
+            f"{name} must hold labels as y_true does; got {predicted.tolist()[0]!r} and "
+            f"{y_true.tolist()[0]!r}, and no label of one is in the other"
         )
     return predicted
 

@@ -1,8 +1,12 @@
 """Resamples of rows, or of the groups they come in."""
 
+import warnings
+
 import numpy as np
 import pandas as pd
-from scipy.stats import bootstrap
+from scipy.stats import DegenerateDataWarning, bootstrap
+
+from skkd._warnings import warn
 
 # Counts at a time, as a resample is a count of every row: few enough for the caches of a CPU.
 _MOST_NUMBERS = 250_000
@@ -59,11 +63,13 @@ class Resampling:
         """Return the counts of the rows themselves, each once."""
         return np.ones((1, self.n_rows))
 
-    def interval(self, score, distribution, confidence, method):
+    def interval(self, name, score, distribution, confidence, method):
         """Return the ends of the interval of one score.
 
         Parameters
         ----------
+        name : str
+            What the user calls the score, for warnings.
         score : callable
             As for `distribution`.
         distribution : ndarray of float of shape (n,)
@@ -89,16 +95,25 @@ class Resampling:
             return score(self.rows_of(self._count(drawn))).reshape(np.shape(units)[:-1])
 
         # SciPy corrects for bias and skewness, by leaving out one unit after the other.
-        found = bootstrap(
-            (np.arange(self.n_units),),
-            of_units,
-            n_resamples=0,
-            batch=self._most_resamples(),
-            confidence_level=confidence,
-            method="BCa",
-            bootstrap_result=_Drawn(distribution),
-        )
-        return tuple(found.confidence_interval)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DegenerateDataWarning)
+            warnings.simplefilter("ignore", RuntimeWarning)
+            found = bootstrap(
+                (np.arange(self.n_units),),
+                of_units,
+                n_resamples=0,
+                batch=self._most_resamples(),
+                confidence_level=confidence,
+                method="BCa",
+                bootstrap_result=_Drawn(distribution),
+            )
+        low, high = found.confidence_interval
+        if np.isnan(low) or np.isnan(high):
+            warn(
+                f"{name} has no BCa interval, as it is undefined or constant without one of the "
+                f'{self.n_units} rows or groups; method="percentile" gives one'
+            )
+        return low, high
 
     def rows_of(self, counts):
         """Return how often each row is drawn, from how often each unit is."""

@@ -15,10 +15,10 @@ def accuracy(codes, proba):
     return mean_of(codes == proba.argmax(axis=1))
 
 
-def log_loss(codes, proba):
+def log_loss(codes, proba, eps=None):
     """Return what computes the mean negative log-probability of the true class."""
-    # As scikit-learn does: a probability of 0 costs what the least number above it would.
-    eps = np.finfo(proba.dtype).eps
+    # As scikit-learn does: a probability of 0 costs as much as one of the eps of its type.
+    eps = np.finfo(proba.dtype).eps if eps is None else eps
     true = np.clip(proba[np.arange(len(codes)), codes], eps, 1 - eps)
     return mean_of(-np.log(true.astype(np.float64)))
 
@@ -51,6 +51,26 @@ def macro_f1(codes, proba):
     return score
 
 
+def matthews_corrcoef(codes, proba):
+    """Return what computes the correlation of true and predicted classes."""
+    confusion = _confusion(codes, proba)
+
+    def score(counts):
+        table = confusion(counts)
+        n = table.sum(axis=(1, 2))
+        true, predicted = table.sum(axis=2), table.sum(axis=1)
+        right = np.trace(table, axis1=1, axis2=2)
+        covariance = right * n - (true * predicted).sum(axis=1)
+        variances = [n**2 - (of_class**2).sum(axis=1) for of_class in (true, predicted)]
+        with np.errstate(invalid="ignore", divide="ignore"):
+            found = covariance / np.sqrt(variances[0] * variances[1])
+        # Predictions of one class go with nothing; of labels of one class nothing can be said.
+        found = np.where(variances[1] == 0, 0.0, found)
+        return np.where(variances[0] == 0, np.nan, found)
+
+    return score
+
+
 def roc_auc(codes, proba):
     """Return what computes the area under the ROC curve, of many classes the mean over each."""
     n_classes = proba.shape[1]
@@ -77,7 +97,7 @@ def of_resampled_rows(score, n_rows):
     ----------
     score : callable
         Takes row numbers and returns a number. A ValueError says that it is undefined of them, as
-        of rows of a single class.
+        of rows of a single class, and so does scikit-learn's warning that it took 0 for it.
     n_rows : int
         Number of rows.
     """
@@ -92,7 +112,9 @@ def of_resampled_rows(score, n_rows):
 def of_scorer(name_or_scorer, y_true, proba, labels):
     """Return a score of row numbers that asks a scorer of scikit-learn."""
     scorer = get_scorer(name_or_scorer)
-    given = _Given(labels)
+    # scikit-learn's metrics take columns to be in the order of the sorted labels.
+    order = np.argsort(labels)
+    given, proba = _Given(labels[order]), proba[:, order]
     return lambda rows: float(scorer(given, proba[rows], y_true[rows]))
 
 
@@ -150,8 +172,9 @@ def _one_against_rest(positive, scores):
 
 def _or_nan(score, rows):
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UndefinedMetricWarning)
+        warnings.simplefilter("error", UndefinedMetricWarning)
+        warnings.filterwarnings("error", "No positive class found", UserWarning)
         try:
             return float(score(rows))
-        except ValueError:
+        except (ValueError, UserWarning):
             return np.nan

@@ -67,10 +67,12 @@ class ResampledCurve:
             treated = shares[..., None] * treated / by_class.sum(axis=2, keepdims=True)
         # A class that the resample lacks, and whose share is not known, has none that are treated.
         if self._prevalence is None:
-            treated = np.nan_to_num(treated)
+            treated = np.where(by_class.sum(axis=2, keepdims=True) > 0, treated, 0)
         right = treated[:, self._positive]
         wrong = treated.sum(axis=1) - right
-        return self._scaled(right - wrong * self._odds - self._test_harm, shares)
+        # Of rows that weigh nothing the shares are NaN.
+        nothing = 0 * shares[:, :1]
+        return self._scaled(right - wrong * self._odds - self._test_harm + nothing, shares)
 
     def treat_all(self, counts):
         """Return the net benefit of treating all, of shape (n, n_thresholds)."""

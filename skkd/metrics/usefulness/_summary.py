@@ -130,8 +130,9 @@ def _summarize(name, estimator, X, y, intervals):
         check_columns(checked, classes, precision.sum)
     except ValueError as error:
         raise ValueError(f"estimators[{name!r}]: {error}") from error
-    if proba.dtype.itemsize < 4:
-        # scikit-learn does not know bfloat16, and wants sums that 16 bits do not hold.
+    if proba.dtype.kind != "f" or proba.dtype.itemsize < 4:
+        # scikit-learn does not know bfloat16, and wants sums that 16 bits do not hold; 0 and 1 may
+        # be integers.
         proba = checked / checked.sum(axis=1, keepdims=True)
     n_classes = len(classes)
     predicted = proba.argmax(axis=1)
@@ -147,4 +148,6 @@ def _summarize(name, estimator, X, y, intervals):
         "macro_f1": f1_score(codes, predicted, average="macro"),
         "roc_auc": auc,
     }
+    if intervals.confidence is None:
+        return figures
     return intervals.beside(figures, {column: _FIGURES[column](codes, proba) for column in figures})

@@ -3,9 +3,11 @@ import functools
 import numpy as np
 import pandas as pd
 import pytest
+import sklearn
 from scipy import stats
 from sklearn import metrics
 from sklearn.utils import check_random_state
+from sklearn.utils.fixes import parse_version
 
 from skkd import FeatureMapExplainer
 from skkd.metrics import bootstrap_scores, make_fidelity_scorer, net_benefit
@@ -265,12 +267,106 @@ def test_what_is_malformed_is_refused(two, changed, message):
         bootstrap_scores(**arguments)
 
 
-def test_a_score_that_all_rows_leave_undefined_is_refused():
-    with pytest.raises(ValueError, match="pos_label"):
-        bootstrap_scores("precision", ["a", "b"], [0.1, 0.9], n_resamples=5)
-
-
 def test_the_global_random_state_is_left_alone(two):
     before = np.random.get_state()[1].tolist()
     bootstrap_scores("accuracy", *two, n_resamples=5, random_state=0)
     assert np.random.get_state()[1].tolist() == before
+
+
+@pytest.mark.parametrize("name", ["recall", "precision", "f1", "average_precision"])
+def test_what_scikit_learn_calls_0_for_want_of_cases_is_undefined(name):
+    y = np.array([1, 1] + [0] * 28)
+    # A perfect model: of every resample with a case the score is 1.
+    table = bootstrap_scores(name, y, np.where(y == 1, 0.9, 0.1), n_resamples=300, random_state=0)
+    with_cases = sum((y[rows] == 1).any() for rows in drawn_rows(30, 300, 0))
+    assert table.loc[name, ["estimate", "low", "high"]].tolist() == [1, 1, 1]
+    assert table.n_resamples[name] == with_cases < 300
+
+
+def test_correlation_is_that_of_scikit_learn_and_undefined_of_one_class(three):
+    y, proba = three
+    name = "matthews_corrcoef"
+    table = bootstrap_scores(name, y, proba, n_resamples=30, confidence=0.6, random_state=5)
+    expected = [
+        metrics.matthews_corrcoef(y[rows], proba[rows].argmax(axis=1))
+        for rows in drawn_rows(len(y), 30, 5)
+    ]
+    ends = table.loc[name, ["low", "high"]].to_numpy(float)
+    np.testing.assert_allclose(ends, np.quantile(expected, [0.2, 0.8]))
+    constant = bootstrap_scores(name, [0, 1, 1], [0.9, 0.9, 0.9], n_resamples=5)
+    assert constant.estimate[name] == 0
+    single = bootstrap_scores(name, [1, 1, 1], [0.9, 0.2, 0.9], labels=[0, 1], n_resamples=5)
+    assert single.isna().loc[name, ["estimate", "low", "high"]].all()
+
+
+@pytest.mark.parametrize("name", ["roc_auc_ovo", "top_k_accuracy", "neg_brier_score"])
+def test_columns_may_be_in_any_order_for_every_scorer(three, name):
+    y, proba = three
+    names = np.array(["a", "b", "c"])[y]
+    score = name
+    if name == "top_k_accuracy":
+        score = metrics.make_scorer(
+            metrics.top_k_accuracy_score, response_method="predict_proba", k=2
+        )
+    elif name == "neg_brier_score" and parse_version(sklearn.__version__) < parse_version("1.7"):
+        pytest.skip("scikit-learn 1.6 has no Brier score of several classes")
+    kwargs = dict(n_resamples=10, random_state=0)
+    sorted_ones = bootstrap_scores({"s": score}, names, proba, **kwargs)
+    other = bootstrap_scores(
+        {"s": score}, names, proba[:, [2, 0, 1]], labels=["c", "a", "b"], **kwargs
+    )
+    pd.testing.assert_frame_equal(sorted_ones, other)
+
+
+def test_a_score_that_is_undefined_of_all_rows_is_missing():
+    table = bootstrap_scores(
+        {"auc": "roc_auc", "none": [np.nan] * 3},
+        [1, 1, 1],
+        [0.5, 0.7, 0.2],
+        labels=[0, 1],
+        n_resamples=5,
+    )
+    assert table[["estimate", "low", "high"]].isna().all(axis=None)
+    assert table["n_resamples"].tolist() == [0, 0]
+
+
+def test_a_score_of_one_label_that_is_not_known_is_refused_with_the_way_out():
+    with pytest.raises(ValueError, match=r"precision.*make_scorer\(f1_score, pos_label='ill'\)"):
+        bootstrap_scores("precision", ["a", "b"], [0.1, 0.9], n_resamples=5)
+
+
+def test_the_loss_of_probabilities_of_0_is_that_of_scikit_learn_in_every_precision():
+    y = np.array([0, 1, 1, 0])
+    for dtype in (np.float16, np.float32, np.float64):
+        proba = np.array([[1, 0], [1, 0], [0.25, 0.75], [0.5, 0.5]], dtype)
+        table = bootstrap_scores("neg_log_loss", y, proba, n_resamples=3)
+        expected = -metrics.log_loss(y, proba)
+        assert table.estimate["neg_log_loss"] == pytest.approx(expected, rel=1e-3)
+
+
+def test_bca_that_cannot_be_is_said():
+    y = np.arange(21) == 10
+    proba = np.linspace(0.6, 0.2, 21)
+    with pytest.warns(UserWarning, match="roc_auc has no BCa interval"):
+        table = bootstrap_scores("roc_auc", y, proba, method="bca", n_resamples=50)
+    assert table.loc["roc_auc", ["low", "high"]].isna().all()
+
+
+@pytest.mark.parametrize("missing", [None, float("nan"), pd.NA])
+def test_missing_patients_and_labels_in_a_list_are_found(missing):
+    with pytest.raises(ValueError, match="groups must have a group for every image; 1"):
+        bootstrap_scores("accuracy", [0, 1, 1], [0.2, 0.8, 0.7], groups=["p1", missing, "p2"])
+    with pytest.raises(ValueError, match="y_true must have a label for every row; 1"):
+        bootstrap_scores("accuracy", ["a", missing, "b"], [0.2, 0.8, 0.7])
+
+
+def test_patients_of_two_kinds_are_refused():
+    with pytest.raises(ValueError, match="names or numbers, not both"):
+        bootstrap_scores("accuracy", [0, 1, 1], [0.2, 0.8, 0.7], groups=[1, "1", 2])
+
+
+def test_infinite_values_are_refused(two):
+    y, proba = two
+    values = np.where(np.arange(len(y)) == 3, np.inf, 1.0)
+    with pytest.raises(ValueError, match=r"scores\['v'\] must be finite"):
+        bootstrap_scores({"v": values}, y, proba)

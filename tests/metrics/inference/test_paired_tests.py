@@ -98,6 +98,7 @@ def test_mcnemar_of_models_that_never_differ_is_1():
     [
         (([0, 1], [0, 1], [1]), "y_pred_other must have a label for each of the 2"),
         (([0, 1], ["0", "1"], [0, 1]), "y_pred must hold labels as y_true does"),
+        ((["ill"], ["Ill"], ["ill"]), "y_pred must hold labels as y_true does; got 'Ill'"),
         (([0, 1], [0, None], [0, 1]), "y_pred must have a label for every row; 1 are missing"),
     ],
 )
@@ -119,3 +120,10 @@ def test_mcnemar_refuses_what_is_malformed(arguments, message):
 def test_delong_refuses_what_is_malformed(arguments, message):
     with pytest.raises(ValueError, match=message):
         delong_test(*arguments)
+
+
+def test_delong_says_where_it_knows_no_variance():
+    with pytest.warns(UserWarning, match="variance of 0"):
+        result = delong_test([0, 0, 1, 1], [1, 2, 3, 4], [1, 1, 1, 1])
+    assert result.difference == 0.5
+    assert np.isnan([result.pvalue, result.low, result.high]).all()

@@ -621,3 +621,16 @@ def test_intervals_by_patient_are_wider_where_their_images_are_alike():
 def test_groups_without_intervals_are_refused():
     with pytest.raises(ValueError, match=r"confidence=None makes none: pass confidence=0\.95"):
         decision_curve([0, 1], [0.2, 0.8], groups=["a", "b"])
+
+
+def test_draws_in_which_no_row_weighs_anything_are_left_out():
+    curve = decision_curve(
+        [1, 0, 0, 0],
+        [0.9, 0.1, 0.1, 0.1],
+        thresholds=[0.5],
+        sample_weight=[1, 0, 0, 0],
+        confidence=0.9,
+        random_state=0,
+    )
+    model = curve[curve["strategy"] == "model"].iloc[0]
+    assert (model.net_benefit_low, model.net_benefit_high) == (1, 1)

@@ -230,3 +230,13 @@ def test_an_undefined_figure_has_no_interval(iris):
     row = classification_summary([model], X_test[two], y_test[two], confidence=0.9).iloc[0]
     assert row[["roc_auc", "roc_auc_low", "roc_auc_high"]].isna().all()
     assert row[["accuracy_low", "accuracy_high"]].notna().all()
+
+
+@pytest.mark.parametrize("confidence", [None, 0.9])
+def test_probabilities_that_are_integers_are_taken(confidence):
+    model = Table(np.eye(2, dtype=np.int64)[[0, 1, 1, 0]], [0, 1])
+    row = classification_summary(
+        [model], np.zeros((4, 1)), [0, 1, 0, 1], confidence=confidence, random_state=0
+    ).iloc[0]
+    assert row["accuracy"] == 0.5
+    assert row["log_loss"] == pytest.approx(log_loss([0, 1, 0, 1], np.eye(2)[[0, 1, 1, 0]]))
