@@ -2,6 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
+from sklearn import config_context
 from sklearn.tree import DecisionTreeClassifier
 
 from skkd import MLP, FiveBlockCNN, NetworkClassifier
@@ -239,6 +240,16 @@ def test_a_class_of_one_patient_cannot_be_held_out_and_is_left_open(scans):
     assert gray["n"] == 0
     assert np.isnan(gray[["accuracy", "low", "difference"]].astype(float)).all()
     assert not gray["suspicious"]
+
+
+def test_patients_are_held_out_where_scikit_learn_routes_metadata(scans):
+    X, y, _ = scans
+    patients = np.arange(N) // 2
+    expected = report_on(LesionReader(), X, y, groups=patients)
+    assert expected.loc["gray values alone", "n"] == N
+    with config_context(enable_metadata_routing=True):
+        report = report_on(LesionReader(), X, y, groups=patients)
+    pd.testing.assert_frame_equal(report, expected)
 
 
 def test_another_probe_is_cloned_and_the_report_repeatable(scans):
