@@ -2,6 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy.stats import binomtest, hypergeom
+from sklearn import config_context
 from sklearn.metrics import accuracy_score, roc_auc_score
 from sklearn.utils import Bunch
 
@@ -165,6 +166,36 @@ def test_corrections_are_those_of_published_procedures():
         np.testing.assert_allclose(_adjust(p_values, tests, correction), adjusted)
 
 
+@pytest.mark.parametrize("correction", ["holm", "benjamini-hochberg"])
+def test_a_subgroup_that_is_all_wrong_is_found_among_many_comparisons(correction):
+    wrong = np.arange(400) < 60
+    rng = np.random.default_rng(0)
+    metadata = {f"column {i}": rng.permutation(400) % 10 for i in range(10)} | {"x": wrong}
+    report = report_on(*right_or_wrong(~wrong), metadata, correction=correction, n_resamples=500)
+    assert report["p_value"].count() == 102
+    assert row(report, "True")["p_adjusted"] < 0.05
+    # What is clear after few permutations takes no more of them.
+    alone = report_on(*right_or_wrong(~wrong), metadata, correction=None, n_resamples=500)
+    assert alone["p_value"].min() == 1 / 501
+    clear = alone["p_value"] > 10.5 / 501
+    assert clear.sum() > 80
+    pd.testing.assert_series_equal(report["p_value"][clear], alone["p_value"][clear])
+
+
+def test_p_values_of_many_comparisons_are_small_as_often_as_they_say():
+    rng = np.random.default_rng(0)
+    values = {"values": rng.normal(size=60)}
+    metadata = {f"column {i}": rng.permutation(60) < 24 for i in range(150)}
+    report = report_on(*right_or_wrong(np.ones(60)), metadata, scores=values, n_resamples=100)
+    p_values = report["p_value"].dropna()[::2]
+    assert len(p_values) == 150
+    # More are drawn for some of them, and those are no rarer than others.
+    assert 0 < p_values.min() < 1 / 101
+    for share in (0.05, 0.1, 0.3):
+        n = (p_values <= share).sum()
+        assert binomtest(int(n), 150, share).pvalue > 0.05
+
+
 def test_values_of_all_kinds_are_matched_by_position(answers):
     X, y, _ = answers
     north = np.arange(240) % 3 == 0
@@ -289,6 +320,15 @@ def test_other_sets_are_held_against_this_one_and_asked_about_once(answers):
     assert same["difference_low"] < -0.02 < 0.02 < same["difference_high"]
     alone = subgroup_report(Given(), X, y, None, external={"b": (X, y)}, n_resamples=10)
     assert len(alone) == 2
+
+
+def test_reports_are_the_same_where_scikit_learn_routes_metadata(answers):
+    X, y, site = answers
+    params = {"groups": np.arange(240) // 3, "scores": ["accuracy", "f1_weighted"]}
+    params |= {"n_resamples": 20, "correction": None}
+    expected = report_on(X, y, {"site": site}, **params)
+    with config_context(enable_metadata_routing=True):
+        pd.testing.assert_frame_equal(report_on(X, y, {"site": site}, **params), expected)
 
 
 def test_the_report_is_repeatable_and_changes_nothing_of_its_user(answers):
