@@ -93,5 +93,5 @@ def held_out_predictions(features, codes, units, *, probe, cv, seed):
         # Patients with images of one class alone can leave a fold without some class.
         warnings.filterwarnings("ignore", "The least populated class", UserWarning)
         # Split here, as scikit-learn takes groups in another way where it routes metadata.
-        folds = list(folds.split(features, codes, units))
+        folds = list(folds.split(features, codes, None if is_alone else units))
     return cross_val_predict(clone(probe), features, codes, cv=folds)
