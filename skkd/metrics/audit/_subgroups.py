@@ -58,7 +58,8 @@ def subgroup_report(
         True labels.
     metadata : DataFrame, or mapping of str to array-like of shape (n_samples,), or None
         What is known of each image, matched by position, whatever the index says. Numbers and dates
-        of more than `max_values` values are put into bands. What is missing (NaN, None, NaT) is the
+        of more than `max_values` values are put into bands, also where they are objects because
+        some are None; text stays text, whatever it says. What is missing (NaN, None, NaT) is the
         subgroup "missing". :func:`skkd.images.file_metadata` tabulates how files are stored. None
         compares only sets, and takes `external`.
     scores : str, callable, or a list or mapping of these, default="accuracy"
@@ -74,7 +75,9 @@ def subgroup_report(
         they have more.
     n_bands : int, default=4
         Number of bands that numbers and dates of more values are put into, of about equally many
-        images. For other bands, pass the column through :func:`pandas.cut`.
+        images. A single value of so many, such as 0 pack years, is a band of its own, and what lies
+        below and above it is cut apart from it, so that bands may be one or two more. For other
+        bands, pass the column through :func:`pandas.cut`.
     min_count : int, default=10
         Least number of patients of a subgroup that is scored, and of the rest it is held against;
         at least 2, as one patient says nothing of how patients vary. Smaller ones are listed and

@@ -9,6 +9,7 @@ from skkd import MLP, FiveBlockCNN, NetworkClassifier
 from skkd.datasets import make_brain_phantoms
 from skkd.images import ImagePaths, file_metadata
 from skkd.metrics import shortcut_report
+from skkd.metrics.audit._columns import as_table
 from skkd.metrics.audit._probe import as_features, held_out_predictions
 from skkd.metrics.audit._regions import (
     draw_others,
@@ -226,6 +227,9 @@ def test_tables_of_all_kinds_become_numbers():
     assert features.shape == (3, 6 + 3 * 3)
     assert features[:, :4].tolist() == [[1, 0, 1, 0], [2, 1, 2, 1], [3, 0, 3, 0]]
     assert features[1, 4] == features[[0, 2], 4].mean()
+    # Ages of which some are unknown are numbers too.
+    ages = as_table({"x": pd.Series([20, None, 40], dtype=object)}, 3)
+    assert as_features(ages, "metadata").tolist() == [[20, 0], [30, 1], [40, 0]]
     with pytest.raises(ValueError, match=r"metadata\['x'\] must be finite"):
         as_features(pd.DataFrame({"x": [1, np.inf]}), "metadata")
 
@@ -242,11 +246,13 @@ def test_a_class_of_one_patient_cannot_be_held_out_and_is_left_open(scans):
     assert not gray["suspicious"]
 
 
+@pytest.mark.filterwarnings("error")
 def test_patients_are_held_out_where_scikit_learn_routes_metadata(scans):
     X, y, _ = scans
     patients = np.arange(N) // 2
     expected = report_on(LesionReader(), X, y, groups=patients)
     assert expected.loc["gray values alone", "n"] == N
+    assert report_on(LesionReader(), X, y).loc["gray values alone", "n"] == N
     with config_context(enable_metadata_routing=True):
         report = report_on(LesionReader(), X, y, groups=patients)
     pd.testing.assert_frame_equal(report, expected)
