@@ -16,6 +16,7 @@ from skkd.metrics.audit._regions import (
     draw_others_elsewhere,
     fill_masked,
 )
+from skkd.metrics.audit._shortcuts import COMMON
 
 N, SIDE = 120, 20
 
@@ -176,6 +177,41 @@ def test_images_without_a_mask_are_left_out_of_the_rows_on_the_background(scans)
         "other background": N // 2,
         "background alone": N // 2,
     }
+
+
+def test_where_the_ill_alone_are_marked_the_background_alone_is_left_open(scans):
+    _, y, masks = scans
+    X, reader = plant(scans, slice(3), slice(-3, None))
+    given = masks & (y == "ill")[:, None, None]
+    report = report_on(reader, X, y, masks=given)
+    alone = report.loc["background alone"]
+    assert (alone["n"], alone["accuracy"], alone["compared_with"]) == (N // 2, 1, COMMON)
+    assert np.isnan(alone[["difference", "difference_low", "difference_high"]].astype(float)).all()
+    assert not alone["suspicious"]
+    assert alone["finding"] == (
+        "All images of which a part is marked are of one class, which any answer could hang on: "
+        "this tells nothing without (more) masks of other classes."
+    )
+    assert report.loc["other background", "suspicious"]
+    # What was said to help: the healthy with masks of the ill.
+    given[y == "well"] = np.random.default_rng(0).permutation(given[y == "ill"])
+    alone = report_on(reader, X, y, masks=given).loc["background alone"]
+    assert (alone["n"], alone["difference"], alone["suspicious"]) == (N, 0.5, True)
+    alone = report_on(LesionReader(), X, y, masks=given).loc["background alone"]
+    assert (alone["difference"], alone["suspicious"], alone["finding"]) == (0, False, "")
+
+
+def test_what_no_classifier_could_beat_is_said(scans):
+    X, y, _ = scans
+    rare = np.r_[:8, 9:N:2]
+    assert ((y[rare] == "well").sum(), len(rare)) == (60, 64)
+    report = report_on(LesionReader(), X[rare], y[rare], tolerance=0.0625)
+    assert report.loc["gray values alone", "finding"] == (
+        "A share of 0.938 of the images is of one class, which nothing can beat by more than "
+        "tolerance=0.0625: this tells nothing without (more) images of other classes."
+    )
+    report = report_on(LesionReader(), X[rare], y[rare], tolerance=0.06)
+    assert "tells nothing" not in report.loc["gray values alone", "finding"]
 
 
 def test_others_are_of_other_patients_each_as_often():
