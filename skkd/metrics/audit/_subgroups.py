@@ -63,7 +63,8 @@ def subgroup_report(
         subgroup "missing". :func:`skkd.images.file_metadata` tabulates how files are stored. None
         compares only sets, and takes `external`.
     scores : str, callable, or a list or mapping of these, default="accuracy"
-        What to measure, as for `bootstrap_scores`.
+        What to measure, as for `bootstrap_scores`. Values by image are those of the images of `X`,
+        and so do not go with `external`.
     groups : array-like of shape (n_samples,), default=None
         The patient of each image. None takes each image as a patient.
     external : mapping of str to Bunch or tuple, default=None
@@ -187,10 +188,17 @@ def subgroup_report(
     if metadata is None and external is None:
         raise ValueError("metadata must be given, or external; got None for both")
     named = name_scores(scores)
+    others = _check_external(external)
+    by_image = [name for name, s in named.items() if not isinstance(s, str) and not callable(s)]
+    if others and by_image:
+        raise ValueError(
+            f"scores[{by_image[0]!r}] holds values of the images of X, and external has other "
+            "images: pass a callable (y_true, y_proba) instead, or ask for each set by itself"
+        )
     options = {"max_values": max_values, "n_bands": n_bands}
     sets = {INTERNAL: _read_set(estimator, X, y, groups, metadata, options)}
     wanted = [] if metadata is None else list(metadata.keys())
-    for name, other in _check_external(external).items():
+    for name, other in others.items():
         try:
             sets[name] = _read_set(estimator, *_parts(other, wanted), options)
         except (TypeError, ValueError) as error:

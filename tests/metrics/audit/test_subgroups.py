@@ -433,6 +433,10 @@ def test_the_report_is_repeatable_and_changes_nothing_of_its_user(answers):
         ({}, {"scores": "exactness"}, r"scores\['exactness'\] must be one of"),
         ({}, {"external": [1]}, "external must be a mapping"),
         ({}, {"external": {"internal": 1}}, "other than 'internal'"),
+        (
+            *({}, {"scores": {"v": np.ones(240)}, "external": {"b": ([[1, 0]], ["a"])}}),
+            r"scores\['v'\] holds values of the images of X, and external has other images",
+        ),
         ({}, {"external": {"b": 1}}, r"external\['b'\]: a set must be a Bunch"),
         ({}, {"external": {"b": ([[1, 0]], ["c"])}}, r"external\['b'\]: y must hold only"),
     ],
