@@ -119,9 +119,9 @@ class Comparison:
     def p_values(self, *, corrected):
         """Return the p-value of each comparison made, by the number that its rows have.
 
-        One that is to be corrected for many others must be able to become small enough for it.
-        Where few of the first permutations are as far, more are drawn; as the first ones alone
-        decide on that, it is no less a p-value.
+        One that is to be corrected for many others must be able to become small enough for it: so
+        more permutations are drawn until enough of them are as far, or they are many. It remains a
+        p-value, as what is drawn before is kept.
         """
         n_tests = sum(np.isfinite(difference) for *_, difference in self._tests)
         most = max(self._n_resamples, _DRAWS_PER_TEST * n_tests if corrected else 0)
@@ -133,16 +133,18 @@ class Comparison:
         random_state = np.random.RandomState(self._seed)
         as_far = n_defined = 0
         size = max(1, _MOST_NUMBERS // len(inside))
-        for begin, end in ((0, self._n_resamples), (self._n_resamples, most)):
-            if begin and as_far >= _FEW:
-                break
-            for start in range(begin, end, size):
-                drawn = permuted(inside, units, min(size, end - start), random_state)
-                found = score(drawn.astype(float)) - score((~drawn).astype(float))
-                found = np.abs(found[np.isfinite(found)])
-                n_defined += len(found)
-                # Sums of other rows, equal but for rounding, are as far.
-                as_far += int((found >= abs(difference) - 1e-9).sum())
+        n_drawn, end = 0, self._n_resamples
+        while n_drawn < end:
+            n = min(size, end - n_drawn)
+            drawn = permuted(inside, units, n, random_state)
+            found = score(drawn.astype(float)) - score((~drawn).astype(float))
+            found = np.abs(found[np.isfinite(found)])
+            n_defined += len(found)
+            # Sums of other rows, equal but for rounding, are as far.
+            as_far += int((found >= abs(difference) - 1e-9).sum())
+            n_drawn += n
+            if n_drawn == end and as_far < _FEW:
+                end = min(2 * end, most)
         return (as_far + 1) / (n_defined + 1)
 
 

@@ -93,9 +93,9 @@ def subgroup_report(
     n_resamples : int, default=2000
         Number of resamples, and of permutations. Of n permutations no p-value is below
         ``1 / (n + 1)``, which a correction for many comparisons would raise above 0.05 whatever
-        was found: so where fewer than 10 permutations differ as far as the subgroup does, 100 for
-        each comparison in the table are drawn instead, if that is more. That is not done if
-        `correction` is None.
+        was found: so where fewer than 10 permutations differ as far as the subgroup does, more are
+        drawn until there are 10, or 100 permutations for each comparison in the table [3]_. That is
+        not done if `correction` is None.
     random_state : int, RandomState instance or None, default=None
         Seed of resamples and permutations.
 
@@ -145,6 +145,8 @@ def subgroup_report(
     .. [2] Y. Benjamini and Y. Hochberg, "Controlling the false discovery rate: a practical and
        powerful approach to multiple testing", Journal of the Royal Statistical Society B
        57(1):289-300, 1995.
+    .. [3] J. Besag and P. Clifford, "Sequential Monte Carlo p-values", Biometrika 78(2):301-304,
+       1991.
 
     Examples
     --------
