@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
+from pandas.api.types import infer_dtype
 
 MISSING = "missing"
 
@@ -20,7 +21,7 @@ def read_columns(metadata, n_images, *, max_values, n_bands, name="metadata"):
     max_values : int
         Numbers and dates of more values are put into bands, anything else is refused.
     n_bands : int
-        Number of bands, of about equally many images.
+        Number of bands, of about equally many images; a value that fills one is a band alone.
     name : str, default="metadata"
         What the user calls it.
 
@@ -37,7 +38,10 @@ def read_columns(metadata, n_images, *, max_values, n_bands, name="metadata"):
 
 
 def as_table(metadata, n_images, name="metadata"):
-    """Return what is known of images as a DataFrame with an index of 0, 1, ..."""
+    """Return what is known of images as a DataFrame with an index of 0, 1, ...
+
+    Objects that are all numbers or all times, beside what is missing, become such.
+    """
     if not isinstance(metadata, pd.DataFrame | Mapping):
         raise TypeError(
             f"{name} must be a DataFrame, or a mapping of column names to one value an image; got "
@@ -60,8 +64,26 @@ def as_table(metadata, n_images, name="metadata"):
                 f"{name}[{key!r}] must have one value for each of the {n_images} images, in their "
                 f"order; got {len(values)}"
             )
-        columns[key] = pd.Series(values, index=range(n_images))
+        columns[key] = _typed(pd.Series(values, index=range(n_images)))
     return pd.DataFrame(columns, index=range(n_images))
+
+
+def _typed(column):
+    """Return a column of objects as the numbers or times that they are, if they are."""
+    if column.dtype != object:
+        return column
+    kind = infer_dtype(column, skipna=True)
+    try:
+        if kind == "integer":
+            return column.astype("Int64")
+        if kind in ("floating", "mixed-integer-float", "decimal"):
+            return column.astype("Float64")
+        if kind in ("date", "datetime", "datetime64"):
+            return pd.to_datetime(column)
+    except (OverflowError, ValueError):
+        # Integers of more than 64 bits and times of several zones are told apart by their text.
+        return column
+    return column.infer_objects()
 
 
 def _groups(column, max_values, n_bands, name):
@@ -98,25 +120,59 @@ def _numbers(values, max_values, n_bands, name):
     """Return the groups of numbers or times, in bands where they are many."""
     if pd.api.types.is_complex_dtype(values.dtype):
         raise ValueError(f"{name} must hold real numbers; got {values.dtype}")
-    if pd.api.types.is_numeric_dtype(values.dtype):
+    if pd.api.types.is_unsigned_integer_dtype(values.dtype):
+        values = values.astype(np.uint64)
+    elif pd.api.types.is_integer_dtype(values.dtype):
+        values = values.astype(np.int64)
+    elif pd.api.types.is_numeric_dtype(values.dtype):
         values = values.astype(np.float64)
         if np.isinf(values).any():
             raise ValueError(f"{name} must hold finite numbers, or none where unknown; got inf")
-    distinct = np.sort(values.unique())
+    codes, distinct = pd.factorize(values, sort=True)
     if len(distinct) <= max_values:
-        return np.searchsorted(distinct, values.array), [_as_name(value) for value in distinct]
-    bands = pd.qcut(values, n_bands, labels=False, duplicates="drop")
-    codes, _ = pd.factorize(bands, sort=True)
+        return codes, _as_names(distinct)
+    bands = _bands(codes, n_bands)
     # Bands are named by what is in them, so that no value could belong to two.
-    parts = [values[codes == code] for code in range(codes.max() + 1)]
-    return codes, [f"{_as_name(part.min())} to {_as_name(part.max())}" for part in parts]
+    parts = [codes[bands == band] for band in range(bands.max() + 1)]
+    ends = np.array([[part.min(), part.max()] for part in parts])
+    names = dict(zip(np.unique(ends), _as_names(distinct[np.unique(ends)]), strict=True))
+    return bands, [
+        names[low] if low == high else f"{names[low]} to {names[high]}" for low, high in ends
+    ]
 
 
-def _as_name(value):
-    if isinstance(value, float | np.floating):
-        return f"{value:.6g}"
-    # NumPy and pandas write a date without a time where there is none.
-    return str(pd.Series([value]).astype(str)[0])
+def _bands(codes, n_bands):
+    """Return the band of each code, of which none is left out, of about equally many."""
+    size = len(codes) / n_bands
+    counts = np.bincount(codes)
+    fills = counts >= size
+    if n_bands == 1 or not fills.any():
+        bands = pd.qcut(codes, n_bands, labels=False, duplicates="drop")
+        return pd.factorize(bands, sort=True)[0]
+    # A value that fills a band is one, and what lies on each side of it is cut for itself.
+    part_of_code = np.cumsum(fills | np.r_[False, fills[:-1]])
+    bands, n_before = np.empty(len(codes), dtype=int), 0
+    for part in np.unique(part_of_code):
+        here = part_of_code[codes] == part
+        inner = 1 if fills[part_of_code == part].any() else max(1, round(here.sum() / size))
+        bands[here] = n_before + _bands(pd.factorize(codes[here], sort=True)[0], inner)
+        n_before = bands[here].max() + 1
+    return bands
+
+
+def _as_names(values):
+    """Return names of different numbers or times, which differ as well."""
+    if not pd.api.types.is_float_dtype(values.dtype):
+        # NumPy and pandas write a date without a time where there is none.
+        return [str(pd.Series([value]).astype(str)[0]) for value in values]
+    # Whole numbers become floats where one is missing.
+    if all(value.is_integer() and abs(value) < 2**53 for value in map(float, values)):
+        return [str(int(value)) for value in values]
+    for n_digits in (6, 9, 12):
+        names = [f"{value:.{n_digits}g}" for value in values]
+        if len(set(names)) == len(names):
+            return names
+    return [repr(float(value)) for value in values]
 
 
 def _check_few(names, max_values, name):

@@ -6,6 +6,10 @@ from skkd.metrics.audit._samples import permuted
 
 # Numbers in memory at a time.
 _MOST_NUMBERS = 4_000_000
+# Permutations a comparison, so that the least p-value is 0.01 after a correction.
+_DRAWS_PER_TEST = 100
+# Fewer differences as far as the one found leave its p-value too coarse to correct.
+_FEW = 10
 
 
 class Comparison:
@@ -22,8 +26,7 @@ class Comparison:
     n_resamples : int
         Number of resamples and of permutations.
     seed : int
-        Seed of both. Each comparison begins with it anew, so that it does not depend on others, and
-        equal ones come out equal.
+        Seed of both. Each comparison begins with it anew, so that equal ones come out equal.
     """
 
     def __init__(self, scores, min_count, confidence, n_resamples, seed):
@@ -32,7 +35,7 @@ class Comparison:
         self._confidence = confidence
         self._n_resamples = n_resamples
         self._seed = seed
-        self._n_tests = 0
+        self._tests = []
 
     def whole(self, sample, other, name):
         """Return the rows of all images of a set, held against another set if there is one."""
@@ -86,8 +89,8 @@ class Comparison:
                 ends = self._interval(difference, ours - theirs)
                 key = name, *sorted([i, -1 if rest is None else rest])
                 if key not in tests:
-                    tests[key] = self._test(sample, scores[name], masks[i], difference)
-                p_value, test = tests[key]
+                    tests[key] = len(self._tests)
+                    self._tests.append((sample.units, scores[name], masks[i], difference))
                 rows.append(
                     {
                         "column": column,
@@ -101,8 +104,7 @@ class Comparison:
                         "difference": difference,
                         "difference_low": ends[0],
                         "difference_high": ends[1],
-                        "p_value": p_value,
-                        "_test": test,
+                        "_test": tests[key],
                     }
                 )
         return rows
@@ -114,23 +116,36 @@ class Comparison:
         tail = (1 - self._confidence) / 2
         return tuple(np.quantile(drawn, [tail, 1 - tail]))
 
-    def _test(self, sample, score, inside, difference):
-        """Return the p-value of a difference, and a number for the test."""
-        self._n_tests += 1
+    def p_values(self, *, corrected):
+        """Return the p-value of each comparison made, by the number that its rows have.
+
+        One that is to be corrected for many others must be able to become small enough for it: so
+        more permutations are drawn until enough of them are as far, or they are many. It remains a
+        p-value, as what is drawn before is kept.
+        """
+        n_tests = sum(np.isfinite(difference) for *_, difference in self._tests)
+        most = max(self._n_resamples, _DRAWS_PER_TEST * n_tests if corrected else 0)
+        return np.array([self._test(*test, most) for test in self._tests])
+
+    def _test(self, units, score, inside, difference, most):
         if not np.isfinite(difference):
-            return np.nan, self._n_tests
+            return np.nan
         random_state = np.random.RandomState(self._seed)
         as_far = n_defined = 0
         size = max(1, _MOST_NUMBERS // len(inside))
-        for start in range(0, self._n_resamples, size):
-            n = min(size, self._n_resamples - start)
-            drawn = permuted(inside, sample.units, n, random_state)
+        n_drawn, end = 0, self._n_resamples
+        while n_drawn < end:
+            n = min(size, end - n_drawn)
+            drawn = permuted(inside, units, n, random_state)
             found = score(drawn.astype(float)) - score((~drawn).astype(float))
             found = np.abs(found[np.isfinite(found)])
             n_defined += len(found)
             # Sums of other rows, equal but for rounding, are as far.
             as_far += int((found >= abs(difference) - 1e-9).sum())
-        return (as_far + 1) / (n_defined + 1), self._n_tests
+            n_drawn += n
+            if n_drawn == end and as_far < _FEW:
+                end = min(2 * end, most)
+        return (as_far + 1) / (n_defined + 1)
 
 
 def _of_part(score, mask):

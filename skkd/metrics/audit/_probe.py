@@ -89,8 +89,9 @@ def held_out_predictions(features, codes, units, *, probe, cv, seed):
     is_alone = len(np.unique(units)) == len(units)
     splitter = StratifiedKFold if is_alone else StratifiedGroupKFold
     folds = splitter(n_splits, shuffle=True, random_state=seed)
-    groups = None if is_alone else units
     with warnings.catch_warnings():
         # Patients with images of one class alone can leave a fold without some class.
         warnings.filterwarnings("ignore", "The least populated class", UserWarning)
-        return cross_val_predict(clone(probe), features, codes, groups=groups, cv=folds)
+        # Split here, as scikit-learn takes groups in another way where it routes metadata.
+        folds = list(folds.split(features, codes, None if is_alone else units))
+    return cross_val_predict(clone(probe), features, codes, cv=folds)

@@ -85,7 +85,8 @@ def shortcut_report(
     masks : array-like of bool of shape (n_samples, height, width), default=None
         True where what the label is about lies, such as the lesion or the organ, in the size in
         which the network takes the images. Images of which nothing is marked are left out of the
-        rows on the background.
+        rows on the background. If only the ill are marked, "background alone" has nothing to tell
+        apart and says so: give the healthy masks too, such as those of the ill, shuffled.
     metadata : DataFrame, or mapping of str to array-like of shape (n_samples,), default=None
         What should not tell the label, such as site and scanner, matched by position. Of paths,
         how the files are stored (see :func:`skkd.images.file_metadata`) is looked at anyway; of
@@ -140,7 +141,9 @@ def shortcut_report(
         - `difference`, `difference_low`, `difference_high`: accuracy less that of the other;
         - `suspicious`: whether all of the interval is below ``-tolerance`` where a part is
           exchanged, or above ``tolerance`` where it is alone;
-        - `finding`: what that means in words, empty where nothing is suspicious.
+        - `finding`: what that means in words, or why the row cannot be suspicious whatever the
+          classifier reads: its images are of one class (then `difference` is NaN), or all but a
+          share of `tolerance`. Empty elsewhere.
 
     Raises
     ------
@@ -294,12 +297,16 @@ def _is_common(codes, known):
 
 def _report(right, codes, intervals, tolerance, has_masks):
     nothing = np.full(len(codes), np.nan)
-    compared = {}
+    compared, common = {}, {}
     for name, values in right.items():
+        known = np.isfinite(values)
         if name in _EXCHANGED:
             compared[name] = AS_IT_IS, values - right[AS_IT_IS]
-        elif name in _ALONE and np.isfinite(values).any():
-            compared[name] = COMMON, values - _is_common(codes, np.isfinite(values))
+        elif name in _ALONE and known.any():
+            is_common = _is_common(codes, known)
+            common[name] = is_common[known].mean()
+            # Of one class alone all answers are right, and a difference of 0 would look like one.
+            compared[name] = COMMON, nothing if common[name] == 1 else values - is_common
         else:
             compared[name] = "", nothing
     # The mean of each test, and of what it is different by, over the same images.
@@ -311,6 +318,11 @@ def _report(right, codes, intervals, tolerance, has_masks):
     for k, name in enumerate(right):
         (accuracy, difference), ((low, fewer), (high, more)) = shares[k], ends[:, k]
         suspicious = more < -tolerance if name in _EXCHANGED else fewer > tolerance
+        finding = ""
+        if suspicious:
+            finding = _say(name, accuracy, difference, has_masks)
+        elif common.get(name, 0) + tolerance > 1 - 1e-9:
+            finding = _say_untold(name, common[name], tolerance)
         rows[name] = {
             "accuracy": accuracy,
             "low": low,
@@ -321,7 +333,7 @@ def _report(right, codes, intervals, tolerance, has_masks):
             "difference_low": fewer,
             "difference_high": more,
             "suspicious": bool(suspicious),
-            "finding": _say(name, accuracy, difference, has_masks) if suspicious else "",
+            "finding": finding,
         }
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("test")
 
@@ -347,3 +359,17 @@ def _say(name, accuracy, difference, has_masks):
     if name == "gray values alone" and not has_masks:
         return f"{told}: brightness or contrast goes with the label, by the disease or beside it."
     return f"{told}: the label can be read off that."
+
+
+def _say_untold(name, common, tolerance):
+    """Return why a row cannot be suspicious."""
+    which = " of which a part is marked" if name == "background alone" else ""
+    if common == 1:
+        told = f"All images{which} are of one class, which any answer could hang on"
+    else:
+        told = (
+            f"A share of {np.round(common, 3)} of the images{which} is of one class, which nothing "
+            f"can beat by more than tolerance={tolerance}"
+        )
+    what = "masks" if which else "images"
+    return f"{told}: this tells nothing without (more) {what} of other classes."

@@ -58,11 +58,13 @@ def subgroup_report(
         True labels.
     metadata : DataFrame, or mapping of str to array-like of shape (n_samples,), or None
         What is known of each image, matched by position, whatever the index says. Numbers and dates
-        of more than `max_values` values are put into bands. What is missing (NaN, None, NaT) is the
+        of more than `max_values` values are put into bands, also where they are objects because
+        some are None; text stays text, whatever it says. What is missing (NaN, None, NaT) is the
         subgroup "missing". :func:`skkd.images.file_metadata` tabulates how files are stored. None
         compares only sets, and takes `external`.
     scores : str, callable, or a list or mapping of these, default="accuracy"
-        What to measure, as for `bootstrap_scores`.
+        What to measure, as for `bootstrap_scores`. Values by image are those of the images of `X`,
+        and so do not go with `external`.
     groups : array-like of shape (n_samples,), default=None
         The patient of each image. None takes each image as a patient.
     external : mapping of str to Bunch or tuple, default=None
@@ -74,7 +76,9 @@ def subgroup_report(
         they have more.
     n_bands : int, default=4
         Number of bands that numbers and dates of more values are put into, of about equally many
-        images. For other bands, pass the column through :func:`pandas.cut`.
+        images. A single value of so many, such as 0 pack years, is a band of its own, and what lies
+        below and above it is cut apart from it, so that bands may be one or two more. For other
+        bands, pass the column through :func:`pandas.cut`.
     min_count : int, default=10
         Least number of patients of a subgroup that is scored, and of the rest it is held against;
         at least 2, as one patient says nothing of how patients vary. Smaller ones are listed and
@@ -87,7 +91,11 @@ def subgroup_report(
         Confidence of the intervals, in (0, 1). They are not corrected for the number of
         comparisons.
     n_resamples : int, default=2000
-        Number of resamples, and of permutations: no p-value is below ``1 / (n_resamples + 1)``.
+        Number of resamples, and of permutations. Of n permutations no p-value is below
+        ``1 / (n + 1)``, which a correction for many comparisons would raise above 0.05 whatever
+        was found: so where fewer than 10 permutations differ as far as the subgroup does, more are
+        drawn until there are 10, or 100 permutations for each comparison in the table [3]_. That is
+        not done if `correction` is None.
     random_state : int, RandomState instance or None, default=None
         Seed of resamples and permutations.
 
@@ -137,6 +145,8 @@ def subgroup_report(
     .. [2] Y. Benjamini and Y. Hochberg, "Controlling the false discovery rate: a practical and
        powerful approach to multiple testing", Journal of the Royal Statistical Society B
        57(1):289-300, 1995.
+    .. [3] J. Besag and P. Clifford, "Sequential Monte Carlo p-values", Biometrika 78(2):301-304,
+       1991.
 
     Examples
     --------
@@ -180,10 +190,17 @@ def subgroup_report(
     if metadata is None and external is None:
         raise ValueError("metadata must be given, or external; got None for both")
     named = name_scores(scores)
+    others = _check_external(external)
+    by_image = [name for name, s in named.items() if not isinstance(s, str) and not callable(s)]
+    if others and by_image:
+        raise ValueError(
+            f"scores[{by_image[0]!r}] holds values of the images of X, and external has other "
+            "images: pass a callable (y_true, y_proba) instead, or ask for each set by itself"
+        )
     options = {"max_values": max_values, "n_bands": n_bands}
     sets = {INTERNAL: _read_set(estimator, X, y, groups, metadata, options)}
     wanted = [] if metadata is None else list(metadata.keys())
-    for name, other in _check_external(external).items():
+    for name, other in others.items():
         try:
             sets[name] = _read_set(estimator, *_parts(other, wanted), options)
         except (TypeError, ValueError) as error:
@@ -202,10 +219,12 @@ def subgroup_report(
     report = pd.DataFrame(rows)[
         [
             *("set", "column", "value", "score", "n", "n_patients", "estimate", "low", "high"),
-            *("difference", "difference_low", "difference_high", "p_value", "_test"),
+            *("difference", "difference_low", "difference_high", "_test"),
         ]
     ]
-    report["p_adjusted"] = _adjust(report["p_value"], report.pop("_test"), correction)
+    tests = report.pop("_test")
+    report["p_value"] = compare.p_values(corrected=correction is not None)[tests]
+    report["p_adjusted"] = _adjust(report["p_value"], tests, correction)
     return report
 
 

@@ -2,18 +2,21 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
+from sklearn import config_context
 from sklearn.tree import DecisionTreeClassifier
 
 from skkd import MLP, FiveBlockCNN, NetworkClassifier
 from skkd.datasets import make_brain_phantoms
 from skkd.images import ImagePaths, file_metadata
 from skkd.metrics import shortcut_report
+from skkd.metrics.audit._columns import as_table
 from skkd.metrics.audit._probe import as_features, held_out_predictions
 from skkd.metrics.audit._regions import (
     draw_others,
     draw_others_elsewhere,
     fill_masked,
 )
+from skkd.metrics.audit._shortcuts import COMMON
 
 N, SIDE = 120, 20
 
@@ -176,6 +179,41 @@ def test_images_without_a_mask_are_left_out_of_the_rows_on_the_background(scans)
     }
 
 
+def test_where_the_ill_alone_are_marked_the_background_alone_is_left_open(scans):
+    _, y, masks = scans
+    X, reader = plant(scans, slice(3), slice(-3, None))
+    given = masks & (y == "ill")[:, None, None]
+    report = report_on(reader, X, y, masks=given)
+    alone = report.loc["background alone"]
+    assert (alone["n"], alone["accuracy"], alone["compared_with"]) == (N // 2, 1, COMMON)
+    assert np.isnan(alone[["difference", "difference_low", "difference_high"]].astype(float)).all()
+    assert not alone["suspicious"]
+    assert alone["finding"] == (
+        "All images of which a part is marked are of one class, which any answer could hang on: "
+        "this tells nothing without (more) masks of other classes."
+    )
+    assert report.loc["other background", "suspicious"]
+    # What was said to help: the healthy with masks of the ill.
+    given[y == "well"] = np.random.default_rng(0).permutation(given[y == "ill"])
+    alone = report_on(reader, X, y, masks=given).loc["background alone"]
+    assert (alone["n"], alone["difference"], alone["suspicious"]) == (N, 0.5, True)
+    alone = report_on(LesionReader(), X, y, masks=given).loc["background alone"]
+    assert (alone["difference"], alone["suspicious"], alone["finding"]) == (0, False, "")
+
+
+def test_what_no_classifier_could_beat_is_said(scans):
+    X, y, _ = scans
+    rare = np.r_[:8, 9:N:2]
+    assert ((y[rare] == "well").sum(), len(rare)) == (60, 64)
+    report = report_on(LesionReader(), X[rare], y[rare], tolerance=0.0625)
+    assert report.loc["gray values alone", "finding"] == (
+        "A share of 0.938 of the images is of one class, which nothing can beat by more than "
+        "tolerance=0.0625: this tells nothing without (more) images of other classes."
+    )
+    report = report_on(LesionReader(), X[rare], y[rare], tolerance=0.06)
+    assert "tells nothing" not in report.loc["gray values alone", "finding"]
+
+
 def test_others_are_of_other_patients_each_as_often():
     units = np.array([0, 1, 0, 2, 2, 2])
     rng = np.random.RandomState(0)
@@ -225,6 +263,9 @@ def test_tables_of_all_kinds_become_numbers():
     assert features.shape == (3, 6 + 3 * 3)
     assert features[:, :4].tolist() == [[1, 0, 1, 0], [2, 1, 2, 1], [3, 0, 3, 0]]
     assert features[1, 4] == features[[0, 2], 4].mean()
+    # Ages of which some are unknown are numbers too.
+    ages = as_table({"x": pd.Series([20, None, 40], dtype=object)}, 3)
+    assert as_features(ages, "metadata").tolist() == [[20, 0], [30, 1], [40, 0]]
     with pytest.raises(ValueError, match=r"metadata\['x'\] must be finite"):
         as_features(pd.DataFrame({"x": [1, np.inf]}), "metadata")
 
@@ -239,6 +280,18 @@ def test_a_class_of_one_patient_cannot_be_held_out_and_is_left_open(scans):
     assert gray["n"] == 0
     assert np.isnan(gray[["accuracy", "low", "difference"]].astype(float)).all()
     assert not gray["suspicious"]
+
+
+@pytest.mark.filterwarnings("error")
+def test_patients_are_held_out_where_scikit_learn_routes_metadata(scans):
+    X, y, _ = scans
+    patients = np.arange(N) // 2
+    expected = report_on(LesionReader(), X, y, groups=patients)
+    assert expected.loc["gray values alone", "n"] == N
+    assert report_on(LesionReader(), X, y).loc["gray values alone", "n"] == N
+    with config_context(enable_metadata_routing=True):
+        report = report_on(LesionReader(), X, y, groups=patients)
+    pd.testing.assert_frame_equal(report, expected)
 
 
 def test_another_probe_is_cloned_and_the_report_repeatable(scans):

@@ -1,11 +1,16 @@
+from datetime import date, timedelta
+from decimal import Decimal
+
 import numpy as np
 import pandas as pd
 import pytest
 from scipy.stats import binomtest, hypergeom
+from sklearn import config_context
 from sklearn.metrics import accuracy_score, roc_auc_score
 from sklearn.utils import Bunch
 
 from skkd.metrics import subgroup_report
+from skkd.metrics.audit._columns import read_columns
 from skkd.metrics.audit._samples import permuted
 from skkd.metrics.audit._subgroups import _adjust
 
@@ -165,6 +170,36 @@ def test_corrections_are_those_of_published_procedures():
         np.testing.assert_allclose(_adjust(p_values, tests, correction), adjusted)
 
 
+@pytest.mark.parametrize("correction", ["holm", "benjamini-hochberg"])
+def test_a_subgroup_that_is_all_wrong_is_found_among_many_comparisons(correction):
+    wrong = np.arange(400) < 60
+    rng = np.random.default_rng(0)
+    metadata = {f"column {i}": rng.permutation(400) % 10 for i in range(10)} | {"x": wrong}
+    report = report_on(*right_or_wrong(~wrong), metadata, correction=correction, n_resamples=500)
+    assert report["p_value"].count() == 102
+    assert row(report, "True")["p_adjusted"] < 0.05
+    # What is clear after few permutations takes no more of them.
+    alone = report_on(*right_or_wrong(~wrong), metadata, correction=None, n_resamples=500)
+    assert alone["p_value"].min() == 1 / 501
+    clear = alone["p_value"] > 10.5 / 501
+    assert clear.sum() > 80
+    pd.testing.assert_series_equal(report["p_value"][clear], alone["p_value"][clear])
+
+
+def test_p_values_of_many_comparisons_are_small_as_often_as_they_say():
+    rng = np.random.default_rng(0)
+    values = {"values": rng.normal(size=60)}
+    metadata = {f"column {i}": rng.permutation(60) < 24 for i in range(150)}
+    report = report_on(*right_or_wrong(np.ones(60)), metadata, scores=values, n_resamples=100)
+    p_values = report["p_value"].dropna()[::2]
+    assert len(p_values) == 150
+    # More are drawn for some of them, and those are no rarer than others.
+    assert 0 < p_values.min() < 1 / 101
+    for share in (0.05, 0.1, 0.3):
+        n = (p_values <= share).sum()
+        assert binomtest(int(n), 150, share).pvalue > 0.05
+
+
 def test_values_of_all_kinds_are_matched_by_position(answers):
     X, y, _ = answers
     north = np.arange(240) % 3 == 0
@@ -216,11 +251,72 @@ def test_many_numbers_and_dates_become_bands_of_equally_many(answers):
     assert row(report, "2020-01-01 to 2020-02-29")["n"] == 60
     bands = report_on(X, y, {"age": age}, n_bands=2, n_resamples=10)
     assert bands["value"].tolist() == ["all", "20 to 79.5", "80 to 139.5"]
-    # As good as all are of one value.
-    bands = report_on(X, y, {"x": np.maximum(np.arange(240) - 227, 0)}, n_resamples=10)
-    assert bands["n"].tolist() == [240, 240]
     own = pd.cut(age, [0, 50, 200], labels=["young", "old"])
     assert report_on(X, y, {"age": own}, n_resamples=10)["value"].tolist()[1:] == ["young", "old"]
+
+
+def groups_of(values, **options):
+    """Return how many images each group of a column has, by name."""
+    options = {"max_values": 10, "n_bands": 4, **options}
+    codes, names = read_columns({"x": values}, len(values), **options)["x"]
+    return dict(zip(names, np.bincount(codes).tolist(), strict=True))
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        (np.r_[np.zeros(180, int), 1:21], {"0": 180, "1 to 20": 20}),
+        (np.r_[np.zeros(110), 1:91], {"0": 110, "1 to 45": 45, "46 to 90": 45}),
+        (np.r_[1:50, [50] * 61, 51:91], {"1 to 49": 49, "50": 61, "51 to 90": 40}),
+        (np.r_[1:13, [50] * 300], {"1 to 12": 12, "50": 300}),
+        # Two that fill a band, beside each other.
+        (np.r_[[0] * 60, [1] * 60, 2:82], {"0": 60, "1": 60, "2 to 41": 40, "42 to 81": 40}),
+    ],
+)
+def test_a_value_that_fills_a_band_is_one_and_the_others_are_cut_without_it(values, expected):
+    shuffled = np.random.default_rng(0).permutation(values)
+    assert groups_of(shuffled) == expected
+    days = pd.Series(pd.Timestamp("2020-01-01") + pd.to_timedelta(shuffled, "D"))
+    assert list(groups_of(days).values()) == list(expected.values())
+
+
+@pytest.mark.parametrize(
+    ("values", "names"),
+    [
+        (np.arange(1234561, 1234565), ["1234561", "1234562", "1234563", "1234564"]),
+        ([20210304.0, 20210305.0, np.nan], ["20210304", "20210305", "missing"]),
+        (np.float64([1.0000001, 1.0000002]), ["1.0000001", "1.0000002"]),
+        ([0.1, np.nextafter(0.1, 1)], ["0.1", "0.10000000000000002"]),
+        (np.float32([0.1, 0.2]), ["0.1", "0.2"]),
+        (pd.array([2**63 - 1, 2**63 - 2, None]), [str(2**63 - 2), str(2**63 - 1), "missing"]),
+        (np.uint64([2**64 - 1, 2**64 - 2]), [str(2**64 - 2), str(2**64 - 1)]),
+        ([2**70, 2**70 + 1, None], [str(2**70), str(2**70 + 1), "missing"]),
+        ([1e20, 2e20], ["1e+20", "2e+20"]),
+    ],
+)
+def test_different_numbers_have_different_names(values, names):
+    assert list(groups_of(values)) == names
+
+
+def test_bands_of_numbers_that_differ_late_have_different_names():
+    found = groups_of(10.0**6 + np.arange(40) / 1000)
+    assert list(found)[:2] == ["1000000 to 1000000.009", "1000000.01 to 1000000.019"]
+    serials = groups_of(np.arange(20210300, 20210340))
+    assert list(serials)[:2] == ["20210300 to 20210309", "20210310 to 20210319"]
+
+
+def test_numbers_and_times_in_columns_of_objects_are_such():
+    ages = pd.Series([*range(20, 100), None], dtype=object)
+    bands = {"20 to 39": 20, "40 to 59": 20, "60 to 79": 20, "80 to 99": 20, "missing": 1}
+    assert groups_of(ages) == groups_of(ages.array) == bands
+    halves = pd.Series([Decimal(age) / 2 for age in range(80)] + [None], dtype=object)
+    assert next(iter(groups_of(halves))) == "0 to 9.5"
+    assert list(groups_of(pd.Series([100, 9, None], dtype=object))) == ["9", "100", "missing"]
+    days = [date(2020, 1, 1) + timedelta(i) for i in range(40)]
+    assert next(iter(groups_of([*days, None]))) == "2020-01-01 to 2020-01-10"
+    # Codes of sites are no numbers, nor what stands beside text.
+    assert list(groups_of(["02", "2", None])) == ["02", "2", "missing"]
+    assert list(groups_of(pd.Series([10, "x", 9], dtype=object))) == ["10", "9", "x"]
 
 
 def test_equal_columns_come_out_equal_wherever_they_stand(answers):
@@ -291,6 +387,15 @@ def test_other_sets_are_held_against_this_one_and_asked_about_once(answers):
     assert len(alone) == 2
 
 
+def test_reports_are_the_same_where_scikit_learn_routes_metadata(answers):
+    X, y, site = answers
+    params = {"groups": np.arange(240) // 3, "scores": ["accuracy", "f1_weighted"]}
+    params |= {"n_resamples": 20, "correction": None}
+    expected = report_on(X, y, {"site": site}, **params)
+    with config_context(enable_metadata_routing=True):
+        pd.testing.assert_frame_equal(report_on(X, y, {"site": site}, **params), expected)
+
+
 def test_the_report_is_repeatable_and_changes_nothing_of_its_user(answers):
     X, y, site = answers
     table = pd.DataFrame({"site": site}, index=np.arange(240) + 7)
@@ -328,6 +433,10 @@ def test_the_report_is_repeatable_and_changes_nothing_of_its_user(answers):
         ({}, {"scores": "exactness"}, r"scores\['exactness'\] must be one of"),
         ({}, {"external": [1]}, "external must be a mapping"),
         ({}, {"external": {"internal": 1}}, "other than 'internal'"),
+        (
+            *({}, {"scores": {"v": np.ones(240)}, "external": {"b": ([[1, 0]], ["a"])}}),
+            r"scores\['v'\] holds values of the images of X, and external has other images",
+        ),
         ({}, {"external": {"b": 1}}, r"external\['b'\]: a set must be a Bunch"),
         ({}, {"external": {"b": ([[1, 0]], ["c"])}}, r"external\['b'\]: y must hold only"),
     ],
