@@ -21,7 +21,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
-from skkd.deployment._confidence import check_confidence, threshold_keeping
+from skkd.deployment._confidence import check_confidence, least_reaching, threshold_keeping
 from skkd.images._conversions import to_array
 from skkd.models._labels import check_to_score, check_true_labels
 
@@ -51,7 +51,8 @@ class DeferringClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         too unless it is frozen; "teacher" for the teacher that the student, a `~skkd.KDClassifier`,
         learned from; None for a person, for whom `defer` names the images.
     threshold : float, default=None
-        Least probability of the predicted class with which the student answers, in (0, 1].
+        Least probability of the predicted class with which the student answers, in (0, 1]. As in
+        `skkd.net_benefit`, 0.7 is reached by what 0.7 is in the type of the probabilities.
     coverage : float, default=None
         Share of the images of fit that the student keeps, in (0, 1], from which the threshold
         follows: the highest that keeps as many. Either this or `threshold` is given.
@@ -198,11 +199,12 @@ class DeferringClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
 
     def _out_of_fold_confidence(self, X, y, params):
         if isinstance(self.student, FrozenEstimator):
-            return self._confidence(X)[1]
+            proba = self.student_.predict_proba(X)
+            return check_confidence(proba, self.classes_, "student")[0].max(axis=1)
         proba = cross_val_predict(
             self.student, X, y, cv=self.cv, method="predict_proba", params=params
         )
-        return check_confidence(proba, self.classes_, "student")[1]
+        return check_confidence(proba, self.classes_, "student")[0].max(axis=1)
 
     def _check_deferred_label(self):
         label = self.deferred_label
@@ -221,9 +223,11 @@ class DeferringClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
                 f"{label!r}, which would be taken for an answer"
             )
 
-    def _confidence(self, X):
-        """Return the student's probabilities, and that of the most probable class."""
-        return check_confidence(self.student_.predict_proba(X), self.classes_, "student")
+    def _ask_student(self, X):
+        """Return the student's probabilities, and which images it is not sure enough of."""
+        given = self.student_.predict_proba(X)
+        proba, precision = check_confidence(given, self.classes_, "student")
+        return proba, proba.max(axis=1) < least_reaching(self.threshold_, precision)
 
     def defer(self, X) -> np.ndarray:
         """Return which images are handed over.
@@ -239,7 +243,7 @@ class DeferringClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
             True where the student is not sure enough.
         """
         check_is_fitted(self)
-        return self._confidence(X)[1] < self.threshold_
+        return self._ask_student(X)[1]
 
     @available_if(_someone_answers)
     def predict_proba(self, X) -> np.ndarray:
@@ -257,8 +261,8 @@ class DeferringClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         """
         check_is_fitted(self)
         (X,) = indexable(to_array(X))
-        proba, confidence = self._confidence(X)
-        rows = np.flatnonzero(confidence < self.threshold_)
+        proba, deferred = self._ask_student(X)
+        rows = np.flatnonzero(deferred)
         if len(rows):
             proba[rows] = self._ask(_safe_indexing(X, rows))
         return proba
@@ -267,9 +271,8 @@ class DeferringClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         """Return what the student says, what the fallback says of all images, and who is asked."""
         check_is_fitted(self)
         (X,) = indexable(to_array(X))
-        proba, confidence = self._confidence(X)
-        fallback = None if self.fallback is None else self._ask(X)
-        return proba, fallback, confidence < self.threshold_
+        proba, deferred = self._ask_student(X)
+        return proba, None if self.fallback is None else self._ask(X), deferred
 
     def _ask(self, X):
         """Return what the fallback says of images, in the order of the student's classes."""
@@ -307,9 +310,8 @@ class DeferringClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
                 "such as 'ask' or np.nan, or take those that the student keeps, "
                 "X[~deferring.defer(X)]"
             )
-        proba, confidence = self._confidence(X)
+        proba, deferred = self._ask_student(X)
         y = self.classes_[proba.argmax(axis=1)]
-        deferred = confidence < self.threshold_
         kinds = {np.asarray(self.deferred_label).dtype.kind, y.dtype.kind}
         if len(kinds) == 1 or kinds <= set("iuf"):
             return np.where(deferred, self.deferred_label, y)

@@ -39,6 +39,16 @@ class Known(ClassifierMixin, BaseEstimator):
         return np.asarray(self.proba, dtype=float)[rows]
 
 
+class Typed(Known):
+    """Leaves its probabilities in their type."""
+
+    def __init__(self, proba, classes=("a", "b")):
+        super().__init__(proba, classes)
+
+    def predict_proba(self, X):
+        return self.proba[np.asarray(X)[:, 0]]
+
+
 STUDENT = [[0.9, 0.1], [0.4, 0.6], [0.2, 0.8], [0.45, 0.55], [0.7, 0.3]]
 TEACHER = [[0.3, 0.7], [0.1, 0.9], [0.6, 0.4], [0.2, 0.8], [0.5, 0.5]]
 X = np.arange(5)[:, None]
@@ -106,6 +116,19 @@ def test_the_threshold_is_the_highest_that_keeps_the_share(coverage, threshold):
 
 def test_a_threshold_that_a_probability_equals_is_reached():
     assert pair(threshold=0.8).fit(X, Y).defer(X).tolist() == [False, True, False, True, True]
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+@pytest.mark.parametrize("threshold", [0.6, 0.7, 0.8, 0.9, np.float32(0.7), np.float16(0.9)])
+def test_a_threshold_is_reached_whatever_the_type_of_the_probabilities(dtype, threshold):
+    sure = np.array([1, 0.9, 0.8, 0.7, 0.6, 0.55]).astype(dtype)
+    proba = np.stack([sure, 1 - sure], axis=1)
+    rows = np.arange(6)[:, None]
+    deferring = to_a_person(Typed(proba), threshold=threshold, deferred_label="ask")
+    expected = np.array([1, 0.9, 0.8, 0.7, 0.6, 0.55]) < round(float(threshold), 2)
+    assert deferring.defer(rows).tolist() == expected.tolist()
+    assert (deferring.predict(rows) == "ask").tolist() == expected.tolist()
+    assert to_a_person(Typed(proba), coverage=0.5).defer(rows).sum() == 3
 
 
 def test_a_share_is_measured_on_images_that_the_student_was_not_trained_on(iris):
@@ -213,9 +236,10 @@ def bright(X):
     return np.asarray(X, dtype=float)[:, 2:5, 4, 0] / 100
 
 
-def to_a_person(**options):
-    student = FrozenEstimator(Known(STUDENT, ("a", "b")).fit(None, None))
-    return DeferringClassifier(student, threshold=0.65, **options).fit(X, Y)
+def to_a_person(student=None, **options):
+    student = FrozenEstimator((student or Known(STUDENT, ("a", "b"))).fit(None, None))
+    options = options if "coverage" in options else {"threshold": 0.65, **options}
+    return DeferringClassifier(student, **options).fit(X, Y)
 
 
 def test_nothing_is_predicted_for_a_person():
