@@ -12,7 +12,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score
-from sklearn.model_selection import GridSearchCV, cross_val_predict
+from sklearn.model_selection import GridSearchCV, GroupKFold, cross_val_predict
 from sklearn.naive_bayes import GaussianNB
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
@@ -139,6 +139,37 @@ def test_a_share_is_measured_on_images_that_the_student_was_not_trained_on(iris)
     np.testing.assert_allclose(
         deferring.student_.predict_proba(iris[0]), clone(student).fit(*iris).predict_proba(iris[0])
     )
+
+
+@pytest.mark.parametrize("routing", [False, True])
+def test_patients_are_kept_together_where_the_splitter_does(iris, routing):
+    patients = np.arange(150) // 3 % 10
+    student = LogisticRegression(C=100, max_iter=1000)
+    deferring = DeferringClassifier(student, coverage=0.8, cv=GroupKFold(3))
+    with config_context(enable_metadata_routing=routing):
+        deferring.fit(*iris, groups=patients.tolist())
+        folds = list(GroupKFold(3).split(*iris, patients))
+        proba = cross_val_predict(student, *iris, cv=folds, method="predict_proba")
+        assert deferring.threshold_ == np.sort(proba.max(axis=1))[-120]
+        with pytest.raises(ValueError, match="groups must have a group for every image; 1 are"):
+            deferring.fit(*iris, groups=[None, *patients[1:].astype(str)])
+        # A search hands them on.
+        if routing:
+            deferring.set_params(deferred_label="ask")
+            search = GridSearchCV(deferring, {"coverage": [0.8]}, scoring="accuracy")
+            search.set_params(cv=GroupKFold(2)).fit(*iris, groups=patients)
+            assert search.best_estimator_.threshold_ == np.sort(proba.max(axis=1))[-120]
+
+
+def test_a_splitter_that_takes_no_groups_is_given_none(iris):
+    deferring = DeferringClassifier(GaussianNB(), coverage=0.8, cv=2)
+    with config_context(enable_metadata_routing=True), pytest.raises(TypeError, match="groups"):
+        deferring.fit(*iris, groups=np.arange(150))
+
+
+def test_labels_that_a_frozen_student_does_not_know_are_refused():
+    with pytest.raises(ValueError, match=r"y must hold only the classes \['a', 'b'\]; got \['c'\]"):
+        pair().fit(X, np.array(["a", "b", "a", "c", "b"]))
 
 
 def test_a_search_finds_the_threshold(iris):
