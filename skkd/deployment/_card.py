@@ -133,7 +133,7 @@ def model_card(
         "classes": _classes(classes, splits, groups, estimator),
         "leaks": _leaks(leaks),
         **_model(estimator, model, _steps(before)),
-        "output": describe_output(model, head, classes),
+        "output": describe_output(model, head, classes, find_reader(estimator)),
         **{
             name: _NOT_MEASURED if given[name] is None else as_table(given[name])
             for name in _TABLES

@@ -6,7 +6,7 @@ import numpy as np
 from skkd.deployment._card_markdown import as_text
 
 
-def describe_output(model, head, classes):
+def describe_output(model, head, classes, reader):
     """Return what a network gives, in words.
 
     Parameters
@@ -17,7 +17,19 @@ def describe_output(model, head, classes):
         How its outputs are to be read.
     classes : ndarray of shape (n_classes,)
         Labels of its classes.
+    reader : NetworkClassifier or None
+        Which knows whether it was calibrated.
     """
+    temperature = getattr(reader, "calibration_temperature_", None)
+    if temperature is None:
+        return _meaning(model, head, classes)
+    return (
+        f"{_meaning(model, head, classes)} They are calibrated: since training, logits are divided "
+        f"by a temperature of {temperature:.4g}, which is part of the network."
+    )
+
+
+def _meaning(model, head, classes):
     if head.single:
         return (
             f"One number: the higher it is, the more probable is {as_text(classes[1])}, and the "
