@@ -32,10 +32,11 @@ def deferral_curve(
     ----------
     y_true : array-like of shape (n_samples,)
         True labels.
-    y_proba : array-like of shape (n_samples, n_classes)
-        Probabilities by the student, one column a class, each row summing to 1.
+    y_proba : array-like of shape (n_samples, n_classes) or (n_samples,)
+        Probabilities by the student, one column a class, each row summing to 1; for two classes the
+        probability of the second one alone will do.
     fallback : array-like of shape (n_samples, n_classes) or (n_samples,), default=None
-        What the fallback says of the same images: probabilities, in columns as those of `y_proba`,
+        What the fallback says of the same images: probabilities, one column for each of `labels`,
         or labels, such as those of a reader. `y_true` stands for one who is always right. None
         leaves open how good it is, and accuracy of both together NaN.
     labels : array-like of shape (n_classes,), default=None
@@ -111,10 +112,17 @@ def deferral_curve(
         if not isinstance(cost, Real) or not 0 <= cost < np.inf:
             raise ValueError(f"{name} must be a finite number, 0 or more; got {cost!r}")
     y_true = check_labels(y_true)
-    proba = _check_proba(y_proba, y_true)
+    precision = Precision(y_proba)
+    proba = check_probabilities(y_proba, y_true, precision)
     labels = np.sort(pd.unique(y_true)) if labels is None else np.asarray(labels)
     codes = label_codes(y_true, labels)
-    precision = Precision(y_proba)
+    if proba.ndim == 1:
+        if len(labels) != 2:
+            raise ValueError(
+                f"y_proba must have one column for each of the classes {labels.tolist()}; got "
+                f"shape {proba.shape}: pass labels to name two"
+            )
+        proba = np.stack([1 - proba, proba], axis=1)
     check_columns(proba, labels, precision.sum)
     confidence, right = proba.max(axis=1), proba.argmax(axis=1) == codes
     fallback_right = _right(fallback, codes, labels)
@@ -147,16 +155,6 @@ def deferral_curve(
             "cost": cost + error_cost * (1 - accuracy) if error_cost else cost,
         }
     )
-
-
-def _check_proba(y_proba, y_true, name="y_proba"):
-    proba = check_probabilities(y_proba, y_true, Precision(y_proba))
-    if proba.ndim != 2:
-        raise ValueError(
-            f"{name} must have one column for each class; got shape {np.shape(y_proba)}: of two "
-            "classes, np.stack([1 - p, p], axis=1)"
-        )
-    return proba
 
 
 def _right(fallback, codes, labels):

@@ -46,6 +46,12 @@ def test_confidences_that_rounding_sets_apart_are_one_threshold():
     assert curve["threshold"].iloc[2] == float(sure)
 
 
+def test_of_two_classes_the_probability_of_the_second_will_do(rng):
+    y, second = rng.integers(0, 2, 30), rng.random(30)
+    both = np.stack([1 - second, second], axis=1)
+    pd.testing.assert_frame_equal(deferral_curve(y, second, y), deferral_curve(y, both, y))
+
+
 def test_a_threshold_of_the_table_gives_its_row(rng):
     X = rng.normal(size=(200, 2))
     y = (X[:, 0] + X[:, 1] ** 2 + rng.normal(size=200) > 1).astype(int)
@@ -116,7 +122,10 @@ def test_shares_asked_for_are_kept_at_least(predicted):
         ({"y_true": [0, 1]}, "as many rows"),
         ({"y_proba": [[0.2, np.nan], [0.5, 0.5], [1, 0]]}, "NaN"),
         ({"y_proba": [[0.2, 0.2], [0.5, 0.5], [1, 0]]}, "must sum to 1"),
-        ({"y_proba": [0.2, 0.5, 1]}, "y_proba must have one column for each class"),
+        (
+            {"y_proba": [0.2, 0.5, 1], "labels": [0, 1, 2]},
+            r"one column for each of the classes \[0, 1, 2\]; got shape \(3,\)",
+        ),
         ({"fallback": [0, 1]}, "fallback must have an answer for each of the 3"),
         ({"fallback": [0, 1, 2]}, r"fallback must hold only the classes \[0, 1\]"),
         ({"fallback": [0, 1, np.nan]}, "fallback must have a label for every row"),
