@@ -9,16 +9,19 @@ import numpy as np
 import pandas as pd
 from sklearn.utils.validation import check_is_fitted
 
+from skkd._groups import check_groups
 from skkd.deployment._card_items import ITEMS, elsewhere
-from skkd.deployment._export_record import plain, preprocessing, versions
+from skkd.deployment._card_markdown import as_pairs, as_table, as_text
+from skkd.deployment._card_output import describe_output
+from skkd.deployment._export_record import preprocessing, versions
 from skkd.metrics import count_flops
 from skkd.models._estimators import find_model, find_reader
+from skkd.models._graph import without_traces
+from skkd.models._head import find_head
 
 _TABLES = ("scores", "calibration", "subgroups", "external", "fidelity", "export")
 _NOT_MEASURED = "Not measured, as far as is known here."
-# In text of one line these have a meaning in Markdown, wherever they stand.
-_SPECIAL = re.compile(r"([\\`*_\[\]|~#$])")
-_LONGEST = 200
+_NUMBERS = ("integer", "floating", "mixed-integer-float", "decimal", "boolean")
 
 
 def model_card(
@@ -45,15 +48,15 @@ def model_card(
     Parameters
     ----------
     estimator : NetworkClassifier, KDClassifier, keras.Model, Pipeline or fitted search
-        The fitted classifier. It is only read.
+        The fitted classifier. It is only read. Steps of a Pipeline before the network are listed.
     title : str, default="Model card"
         Heading of the card.
     splits : mapping of str to array-like of labels, default=None
         The labels of each part of the data, as in ``{"train": y_train, "test": y_test}``, of which
         images are counted.
     groups : mapping of str to array-like, default=None
-        The patient of each image of these parts, of which patients are counted, and those in more
-        than one part.
+        The patient of each image of these parts, numbers in all or names in all, of which patients
+        are counted, and those in more than one part.
     leaks : Bunch, default=None
         What `skkd.datasets.check_split` found.
     scores, calibration, subgroups, external, fidelity, export : DataFrame, default=None
@@ -77,7 +80,8 @@ def model_card(
     ImportError
         If skops is not installed.
     ValueError
-        If a field is not known, or parts of `splits` and `groups` do not match.
+        If a field is not known, parts of `splits` and `groups` do not match, patients are missing
+        or numbers in one part and names in another, or the network is no classifier.
 
     See Also
     --------
@@ -120,17 +124,24 @@ def model_card(
     fields = _check_fields({} if fields is None else fields)
     if not hasattr(estimator, "predict_on_batch"):
         check_is_fitted(estimator)
-    model, classes, _ = find_model(estimator)
-    classes = np.arange(model.output_shape[-1]) if classes is None else classes
+    groups = None if groups is None else _check_groups(groups, splits)
+    model, classes, before = find_model(estimator)
+    with without_traces(model):
+        head = find_head(model, None if classes is None else len(classes))
+        classes = np.arange(head.network.output_shape[-1]) if classes is None else classes
     known = {
         "classes": _classes(classes, splits, groups, estimator),
         "leaks": _leaks(leaks),
-        **_model(estimator, model, classes),
-        **{name: _NOT_MEASURED if given[name] is None else _table(given[name]) for name in _TABLES},
+        **_model(estimator, model, _steps(before)),
+        "output": describe_output(model, head, classes, find_reader(estimator)),
+        **{
+            name: _NOT_MEASURED if given[name] is None else as_table(given[name])
+            for name in _TABLES
+        },
         "limits": _limits(splits, groups, leaks, given),
     }
     card = _new_card()
-    heading = _text(title).replace("/", r"\/")
+    heading = as_text(title).replace("/", r"\/")
     card.add(
         **{
             heading: "Numbers after headings are those of items of TRIPOD+AI (2024) and of CLAIM "
@@ -145,8 +156,8 @@ def model_card(
         section = card.select(f"{heading}/{item.section}/{item.title}")
         section.content = "\n\n".join(part for part in parts if part)
     for name, table in (tables or {}).items():
-        name = _text(name).replace("/", r"\/")
-        card.add(**{f"{heading}/Further tables/{name}": _table(table)})
+        name = as_text(name).replace("/", r"\/")
+        card.add(**{f"{heading}/Further tables/{name}": as_table(table)})
     return card
 
 
@@ -179,7 +190,7 @@ def _check_fields(fields):
 
 
 def _classes(classes, splits, groups, estimator):
-    text = [f"Classes, in the order of outputs: {', '.join(_text(label) for label in classes)}."]
+    text = [f"Classes, in the order of outputs: {', '.join(as_text(label) for label in classes)}."]
     if splits is not None:
         counts = {}
         for name, y in splits.items():
@@ -191,28 +202,41 @@ def _classes(classes, splits, groups, estimator):
                 )
             counts[name] = [*(int((y == label).sum()) for label in classes), len(y)]
         counts = pd.DataFrame(counts, index=pd.Index([*classes, "all images"], name="class"))
-        text.append(_table(counts))
+        text.append(as_table(counts))
     if groups is not None:
-        text += _patients(groups, splits)
+        text.append(_patients(groups))
     digest = getattr(find_reader(estimator), "data_digest_", None)
     if digest is not None:
-        text.append(f"Digest of the images, labels and weights of training: {_text(digest)}.")
+        text.append(f"Digest of the images, labels and weights of training: {as_text(digest)}.")
     return "\n\n".join(text)
 
 
-def _patients(groups, splits):
+def _check_groups(groups, splits):
+    """Return the patients of each part as arrays that can be compared."""
+    checked, kinds = {}, {}
     for name, of_images in groups.items():
-        if splits is None or name not in splits or len(of_images) != len(splits[name]):
+        if splits is None or name not in splits:
             raise ValueError(
                 f"groups[{name!r}] must have a patient for each label of splits[{name!r}]"
             )
+        checked[name] = check_groups(of_images, len(splits[name]), f"groups[{name!r}]")
+        kind = pd.api.types.infer_dtype(checked[name].astype(object))
+        kinds[name] = "number" if kind in _NUMBERS else kind
+    if len(set(kinds.values())) > 1:
+        raise ValueError(
+            f"groups must name patients in one way in all parts, as 1 is not '1'; got {kinds}"
+        )
+    return checked
+
+
+def _patients(groups):
     both = [[f"in {' and in '.join(names)}", number] for names, number in _count_patients(groups)]
-    return [_table(pd.DataFrame(both, columns=["patients", "number"]).set_index("patients"))]
+    return as_table(pd.DataFrame(both, columns=["patients", "number"]).set_index("patients"))
 
 
 def _count_patients(groups):
     """Return the number of patients in each part, and in each two parts."""
-    patients = {name: set(np.asarray(of_images).tolist()) for name, of_images in groups.items()}
+    patients = {name: set(of_images.tolist()) for name, of_images in groups.items()}
     chosen = [names for size in (1, 2) for names in combinations(patients, size)]
     return [(names, len(set.intersection(*(patients[n] for n in names)))) for names in chosen]
 
@@ -224,11 +248,17 @@ def _leaks(leaks):
         raise TypeError(
             f"leaks must be what skkd.datasets.check_split returned; got {type(leaks).__name__}"
         )
-    lines = [f"- {_text(line)}" for line in leaks.summary.splitlines()]
-    return "\n".join(lines) + ("" if leaks.metadata.empty else f"\n\n{_table(leaks.metadata)}")
+    lines = [f"- {as_text(line)}" for line in leaks.summary.splitlines()]
+    return "\n".join(lines) + ("" if leaks.metadata.empty else f"\n\n{as_table(leaks.metadata)}")
 
 
-def _model(estimator, model, classes):
+def _steps(before):
+    """Return what stands before the network in a pipeline."""
+    steps = [] if before is None else [step for _, step in before.steps]
+    return [step for step in steps if step not in (None, "passthrough")]
+
+
+def _model(estimator, model, steps_before):
     reader = find_reader(estimator)
     layers = model._flatten_layers(include_self=False)
     network = {
@@ -240,24 +270,30 @@ def _model(estimator, model, classes):
     shape = tuple(model.input_shape[1:])
     inputs = {
         "shape of an image": " x ".join(map(str, shape)),
-        "values": "raw, as in training",
+        "values": "what the steps below make of it" if steps_before else "raw, as in training",
         "type in training": getattr(reader, "_files_dtype", None) or "not known",
         "window": getattr(reader, "window", None),
     }
+    outside = [
+        "Before the network, and in no file of the network alone:",
+        "",
+        *(f"- {as_text(step)}" for step in steps_before),
+    ]
     steps = [
-        f"- {_text(step.pop('layer'))}: {_text(step) if step else 'no settings'}"
+        f"- {as_text(step.pop('layer'))}: {as_text(step) if step else 'no settings'}"
         for step in preprocessing(model)
     ]
-    inside = "\n".join(["Within the network, before the first layer that learned:", "", *steps])
+    inside = ["Within the network, before the first layer that learned:", "", *steps]
+    parts = ["\n".join(outside)] if steps_before else []
+    parts += ["\n".join(inside)] if steps else []
     owner = _inner(estimator)
     return {
-        "input": _pairs(inputs) + (f"\n\n{inside}" if steps else ""),
-        "network": _pairs(network),
-        "output": f"A probability for each of {len(classes)} classes, which sum to 1.",
+        "input": "\n\n".join([as_pairs(inputs), *parts]),
+        "network": as_pairs(network),
         "training": _training(owner, reader),
         "teacher": _teacher(owner),
         "imbalance": _imbalance(reader),
-        "software": _pairs(versions() | {"scikit-learn": version("scikit-learn")}),
+        "software": as_pairs(versions() | {"scikit-learn": version("scikit-learn")}),
     }
 
 
@@ -284,7 +320,7 @@ def _training(owner, reader):
             if len(values)
         },
     }
-    return _pairs(settings | fitted)
+    return as_pairs(settings | fitted)
 
 
 def _teacher(owner):
@@ -293,7 +329,7 @@ def _teacher(owner):
         return "None, as far as is known here."
     teachers = params["teacher"]
     teachers = teachers if isinstance(teachers, list | tuple) else [teachers]
-    return "\n".join(f"- {_text(_named(teacher))}" for teacher in teachers)
+    return "\n".join(f"- {as_text(_named(teacher))}" for teacher in teachers)
 
 
 def _named(teacher):
@@ -309,7 +345,7 @@ def _imbalance(reader):
     weight = getattr(reader, "class_weight", None)
     if weight is None:
         return "Classes were not weighted in training."
-    return f"Classes were weighted in training: {_text(weight)}."
+    return f"Classes were weighted in training: {as_text(weight)}."
 
 
 def _limits(splits, groups, leaks, given):
@@ -323,7 +359,7 @@ def _limits(splits, groups, leaks, given):
         )
     else:
         lines += [
-            f"{number} patients are in {_text(names[0])} and in {_text(names[1])}."
+            f"{number} patients are in {as_text(names[0])} and in {as_text(names[1])}."
             for names, number in _count_patients(groups)
             if len(names) == 2 and number
         ]
@@ -339,42 +375,3 @@ def _limits(splits, groups, leaks, given):
         lines.append("No figures of images from elsewhere are given.")
     lines.append("skkd is a research tool, not a medical device, and so is what it trains.")
     return "\n".join(f"- {line}" for line in lines)
-
-
-def _pairs(values):
-    return _table(pd.DataFrame({"value": values.values()}, index=pd.Index(values, name="what")))
-
-
-def _table(table):
-    """Return a table in Markdown."""
-    if table.empty:
-        return "Empty."
-    index = [name if name is not None else "" for name in table.index.names]
-    columns = [", ".join(map(str, c)) if isinstance(c, tuple) else c for c in table.columns]
-    rows = [
-        [*(label if isinstance(label, tuple) else (label,)), *row]
-        for label, row in zip(
-            table.index, table.astype(object).itertuples(index=False, name=None), strict=True
-        )
-    ]
-    head = [*index, *columns]
-    lines = [head, ["---"] * len(head), *rows]
-    cells = [[_text(cell) for cell in line] for line in lines]
-    return "\n".join(f"| {' | '.join(line)} |" for line in cells)
-
-
-def _text(value):
-    """Return a value as one line that Markdown and HTML show as it is."""
-    if isinstance(value, Mapping):
-        value = ", ".join(f"{name} {plain(item)}" for name, item in value.items())
-    if isinstance(value, float | np.floating):
-        value = "" if np.isnan(value) else f"{value:.4g}"
-    elif value is pd.NA or value is pd.NaT:
-        value = ""
-    # The repr of an object that has none of its own ends in its address.
-    value = re.sub(r" at 0x\w+", "", str(value))
-    if len(value) > _LONGEST:
-        value = f"{value[:_LONGEST]}…"
-    value = " ".join(value.split())
-    value = value.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return _SPECIAL.sub(r"\\\1", value)

@@ -5,7 +5,7 @@ from numbers import Real
 import numpy as np
 import pandas as pd
 
-from skkd.deployment._confidence import threshold_keeping
+from skkd.deployment._confidence import least_reaching, number_kept
 from skkd.metrics._predictions import (
     Precision,
     check_columns,
@@ -32,10 +32,11 @@ def deferral_curve(
     ----------
     y_true : array-like of shape (n_samples,)
         True labels.
-    y_proba : array-like of shape (n_samples, n_classes)
-        Probabilities by the student, one column a class, each row summing to 1.
+    y_proba : array-like of shape (n_samples, n_classes) or (n_samples,)
+        Probabilities by the student, one column a class, each row summing to 1; for two classes the
+        probability of the second one alone will do.
     fallback : array-like of shape (n_samples, n_classes) or (n_samples,), default=None
-        What the fallback says of the same images: probabilities, in columns as those of `y_proba`,
+        What the fallback says of the same images: probabilities, one column for each of `labels`,
         or labels, such as those of a reader. `y_true` stands for one who is always right. None
         leaves open how good it is, and accuracy of both together NaN.
     labels : array-like of shape (n_classes,), default=None
@@ -43,7 +44,7 @@ def deferral_curve(
         labels of `y_true`.
     coverages : array-like of shape (n_rows,), default=None
         Shares of the images, in [0, 1], that the student keeps at least. None means all that there
-        are: a row for each confidence that occurs.
+        are: a row for each confidence that occurs, those that rounding alone sets apart being one.
     student_cost, fallback_cost, error_cost : float, default=0.0, 1.0, 0.0
         Cost of asking the student about an image, of asking the fallback, and of a wrong answer, in
         one unit of any kind, 0 or more.
@@ -111,23 +112,33 @@ def deferral_curve(
         if not isinstance(cost, Real) or not 0 <= cost < np.inf:
             raise ValueError(f"{name} must be a finite number, 0 or more; got {cost!r}")
     y_true = check_labels(y_true)
-    proba = _check_proba(y_proba, y_true)
+    precision = Precision(y_proba)
+    proba = check_probabilities(y_proba, y_true, precision)
     labels = np.sort(pd.unique(y_true)) if labels is None else np.asarray(labels)
     codes = label_codes(y_true, labels)
-    check_columns(proba, labels, Precision(y_proba).sum)
+    if proba.ndim == 1:
+        if len(labels) != 2:
+            raise ValueError(
+                f"y_proba must have one column for each of the classes {labels.tolist()}; got "
+                f"shape {proba.shape}: pass labels to name two"
+            )
+        proba = np.stack([1 - proba, proba], axis=1)
+    check_columns(proba, labels, precision.sum)
     confidence, right = proba.max(axis=1), proba.argmax(axis=1) == codes
     fallback_right = _right(fallback, codes, labels)
 
     n = len(codes)
     thresholds = np.append(np.inf, np.unique(confidence)[::-1])
-    if coverages is not None:
-        thresholds = [
-            threshold_keeping(confidence, share) if share else np.inf
-            for share in _check_coverages(coverages)
-        ]
-        thresholds = np.unique(thresholds)[::-1]
     order = np.argsort(-confidence, kind="stable")
-    n_kept = np.searchsorted(-confidence[order], -thresholds, side="right")
+    reached = least_reaching(thresholds, precision)
+    n_kept = np.searchsorted(-confidence[order], -reached, side="right")
+    # Of thresholds that rounding alone sets apart, the highest stands for all.
+    n_kept, first = np.unique(n_kept, return_index=True)
+    thresholds = thresholds[first]
+    if coverages is not None:
+        rows = np.searchsorted(n_kept, number_kept(_check_coverages(coverages), n))
+        rows = np.unique(rows)
+        n_kept, thresholds = n_kept[rows], thresholds[rows]
     kept_right = np.append(0, np.cumsum(right[order]))[n_kept]
     asked_right = fallback_right.sum() - np.append(0, np.cumsum(fallback_right[order]))[n_kept]
     accuracy = (kept_right + asked_right) / n
@@ -144,16 +155,6 @@ def deferral_curve(
             "cost": cost + error_cost * (1 - accuracy) if error_cost else cost,
         }
     )
-
-
-def _check_proba(y_proba, y_true, name="y_proba"):
-    proba = check_probabilities(y_proba, y_true, Precision(y_proba))
-    if proba.ndim != 2:
-        raise ValueError(
-            f"{name} must have one column for each class; got shape {np.shape(y_proba)}: of two "
-            "classes, np.stack([1 - p, p], axis=1)"
-        )
-    return proba
 
 
 def _right(fallback, codes, labels):

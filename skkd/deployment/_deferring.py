@@ -5,24 +5,21 @@ from typing import Self
 
 import numpy as np
 import pandas as pd
+from sklearn import get_config
 from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
 from sklearn.frozen import FrozenEstimator
-from sklearn.model_selection import cross_val_predict
+from sklearn.model_selection import check_cv, cross_val_predict
 from sklearn.utils import Bunch, _safe_indexing, get_tags, indexable
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
-from sklearn.utils.metadata_routing import (
-    MetadataRouter,
-    MethodMapping,
-    _raise_for_params,
-    _routing_enabled,
-    process_routing,
-)
+from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
-from skkd.deployment._confidence import check_confidence, threshold_keeping
+from skkd._groups import check_groups
+from skkd.deployment._confidence import check_confidence, least_reaching, threshold_keeping
 from skkd.images._conversions import to_array
+from skkd.metrics._predictions import label_codes
 from skkd.models._labels import check_to_score, check_true_labels
 
 
@@ -51,17 +48,20 @@ class DeferringClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         too unless it is frozen; "teacher" for the teacher that the student, a `~skkd.KDClassifier`,
         learned from; None for a person, for whom `defer` names the images.
     threshold : float, default=None
-        Least probability of the predicted class with which the student answers, in (0, 1].
+        Least probability of the predicted class with which the student answers, in (0, 1]. As in
+        `skkd.net_benefit`, 0.7 is reached by what 0.7 is in the type of the probabilities.
     coverage : float, default=None
         Share of the images of fit that the student keeps, in (0, 1], from which the threshold
-        follows: the highest that keeps as many. Either this or `threshold` is given.
+        follows: the highest that keeps as many. Images count alike, whatever their weights. Either
+        this or `threshold` is given.
     deferred_label : str, int, float or missing value, default=None
         What `predict` gives for images handed over to a person, such as "ask" or ``np.nan``; none
         of the classes.
     cv : int, splitter or iterable, default=None
         How a student that is not frozen is asked about images of fit for `coverage`: by
         `sklearn.model_selection.cross_val_predict`, as it is too sure of those that it was trained
-        on. None is 5-fold.
+        on. None is 5-fold. Where patients have several images, one that keeps them together, such
+        as ``GroupKFold()``, with `groups` given to `fit`.
 
     Attributes
     ----------
@@ -146,16 +146,22 @@ class DeferringClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         X : array-like of shape (n, ...), or paths
             Images or whatever else student and fallback take.
         y : array-like of shape (n,)
-            Class labels.
+            Class labels, of which a student that is frozen knows all.
         **params : dict
-            Passed to the ``fit`` of student and fallback where metadata routing asks for it.
+            `groups`, the patient of each image, goes to the splitter `cv`, which only `coverage`
+            and a student that is not frozen use. With metadata routing, what they request goes to
+            `cv` and to the ``fit`` of student and fallback.
 
         Returns
         -------
         self : DeferringClassifier
             The fitted classifier.
+
+        Raises
+        ------
+        ValueError
+            If parameters contradict each other, or labels are missing or unknown to the student.
         """
-        _raise_for_params(params, self, "fit")
         self._validate_params()
         if (self.threshold is None) == (self.coverage is None):
             raise ValueError(
@@ -164,19 +170,30 @@ class DeferringClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
             )
         X, y = indexable(to_array(X), check_true_labels(y, type(self).__name__))
         check_classification_targets(y)
-        if _routing_enabled():
-            routed = process_routing(self, "fit", **params)
-        else:
-            routed = Bunch(student=Bunch(fit={}), fallback=Bunch(fit={}))
+        routed = self._route(params)
+        if routed.splitter.split.get("groups") is not None:
+            routed.splitter.split["groups"] = check_groups(routed.splitter.split["groups"], len(y))
         self.student_ = clone(self.student).fit(X, y, **routed.student.fit)
         self.classes_ = np.asarray(self.student_.classes_)
+        label_codes(y, self.classes_, "y")
         self._check_deferred_label()
         self._fit_fallback(X, y, routed)
         self.threshold_ = self.threshold
         if self.threshold is None:
-            confidence = self._out_of_fold_confidence(X, y, routed.student.fit)
+            confidence = self._out_of_fold_confidence(X, y, routed)
             self.threshold_ = threshold_keeping(confidence, self.coverage)
         return self
+
+    def _route(self, params):
+        if get_config()["enable_metadata_routing"]:
+            return process_routing(self, "fit", **params)
+        others = sorted(params.keys() - {"groups"})
+        if others:
+            raise ValueError(
+                f"fit passes on {others} only with sklearn.set_config(enable_metadata_routing=True)"
+            )
+        nothing = Bunch(fit={})
+        return Bunch(student=nothing, fallback=nothing, splitter=Bunch(split=dict(params)))
 
     def _fit_fallback(self, X, y, routed):
         self.fallback_ = self.fallback
@@ -196,13 +213,16 @@ class DeferringClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
                     f"and student {self.classes_.tolist()}; both must be fitted on the same labels"
                 )
 
-    def _out_of_fold_confidence(self, X, y, params):
+    def _out_of_fold_confidence(self, X, y, routed):
         if isinstance(self.student, FrozenEstimator):
-            return self._confidence(X)[1]
+            proba = self.student_.predict_proba(X)
+            return check_confidence(proba, self.classes_, "student")[0].max(axis=1)
+        # Split here, as with metadata routing what is requested of a splitter reaches it here only.
+        folds = check_cv(self.cv, y, classifier=True).split(X, y, **routed.splitter.split)
         proba = cross_val_predict(
-            self.student, X, y, cv=self.cv, method="predict_proba", params=params
+            self.student, X, y, cv=list(folds), method="predict_proba", params=routed.student.fit
         )
-        return check_confidence(proba, self.classes_, "student")[1]
+        return check_confidence(proba, self.classes_, "student")[0].max(axis=1)
 
     def _check_deferred_label(self):
         label = self.deferred_label
@@ -221,9 +241,11 @@ class DeferringClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
                 f"{label!r}, which would be taken for an answer"
             )
 
-    def _confidence(self, X):
-        """Return the student's probabilities, and that of the most probable class."""
-        return check_confidence(self.student_.predict_proba(X), self.classes_, "student")
+    def _ask_student(self, X):
+        """Return the student's probabilities, and which images it is not sure enough of."""
+        given = self.student_.predict_proba(X)
+        proba, precision = check_confidence(given, self.classes_, "student")
+        return proba, proba.max(axis=1) < least_reaching(self.threshold_, precision)
 
     def defer(self, X) -> np.ndarray:
         """Return which images are handed over.
@@ -239,7 +261,7 @@ class DeferringClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
             True where the student is not sure enough.
         """
         check_is_fitted(self)
-        return self._confidence(X)[1] < self.threshold_
+        return self._ask_student(X)[1]
 
     @available_if(_someone_answers)
     def predict_proba(self, X) -> np.ndarray:
@@ -257,8 +279,8 @@ class DeferringClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         """
         check_is_fitted(self)
         (X,) = indexable(to_array(X))
-        proba, confidence = self._confidence(X)
-        rows = np.flatnonzero(confidence < self.threshold_)
+        proba, deferred = self._ask_student(X)
+        rows = np.flatnonzero(deferred)
         if len(rows):
             proba[rows] = self._ask(_safe_indexing(X, rows))
         return proba
@@ -267,9 +289,8 @@ class DeferringClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         """Return what the student says, what the fallback says of all images, and who is asked."""
         check_is_fitted(self)
         (X,) = indexable(to_array(X))
-        proba, confidence = self._confidence(X)
-        fallback = None if self.fallback is None else self._ask(X)
-        return proba, fallback, confidence < self.threshold_
+        proba, deferred = self._ask_student(X)
+        return proba, None if self.fallback is None else self._ask(X), deferred
 
     def _ask(self, X):
         """Return what the fallback says of images, in the order of the student's classes."""
@@ -307,9 +328,8 @@ class DeferringClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
                 "such as 'ask' or np.nan, or take those that the student keeps, "
                 "X[~deferring.defer(X)]"
             )
-        proba, confidence = self._confidence(X)
+        proba, deferred = self._ask_student(X)
         y = self.classes_[proba.argmax(axis=1)]
-        deferred = confidence < self.threshold_
         kinds = {np.asarray(self.deferred_label).dtype.kind, y.dtype.kind}
         if len(kinds) == 1 or kinds <= set("iuf"):
             return np.where(deferred, self.deferred_label, y)
@@ -358,11 +378,13 @@ class DeferringClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         Returns
         -------
         routing : MetadataRouter
-            Says that ``fit`` passes on to the ``fit`` of student and fallback.
+            Says that ``fit`` passes on to ``fit`` of student and fallback, and to `cv`.
         """
         router = MetadataRouter(owner=self)
         mapping = MethodMapping().add(caller="fit", callee="fit")
         router.add(student=self.student, method_mapping=mapping)
+        to_split = MethodMapping().add(caller="fit", callee="split")
+        router.add(splitter=self.cv, method_mapping=to_split)
         if hasattr(self.fallback, "fit"):
             router.add(fallback=self.fallback, method_mapping=mapping)
         return router

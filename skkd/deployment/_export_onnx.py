@@ -4,6 +4,7 @@ import contextlib
 import json
 import logging
 import tempfile
+import warnings
 from pathlib import Path
 
 SUFFIX = ".onnx"
@@ -22,8 +23,10 @@ def check_packages(quantize):
 
 def convert(model):
     """Return a Keras model as the bytes of a file in float32."""
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         path = Path(folder) / f"student{SUFFIX}"
+        # Keras asks whether NumPy still has what tf2onnx uses, which NumPy answers by a warning.
+        warnings.filterwarnings("ignore", r"In the future `np\.object`", FutureWarning)
         model.export(path, format="onnx", verbose=False)
         return path.read_bytes()
 

@@ -57,6 +57,7 @@ def make_record(exported, seen, quantize, n_representative):
             "shape": [1, len(exported.classes)],
             "dtype": "float32",
             "values": "probabilities, in the order of labels",
+            "calibration_temperature": getattr(reader, "calibration_temperature_", None),
         },
         "quantization": {"kind": quantize, "n_representative": n_representative},
         "versions": versions(),

@@ -33,7 +33,9 @@ def fold_temperature(calibrated):
     student : NetworkClassifier, KDClassifier or Pipeline
         A fitted copy, of a search that of its best estimator. Its ``predict_proba`` equals that of
         `calibrated`, its ``decision_function`` gives the student's logits divided by the
-        temperature, and it predicts the same labels. Teachers are shared with the student.
+        temperature, and it predicts the same labels. Its ``calibration_temperature_`` is the
+        temperature, or the product of several that were folded one after the other. Teachers are
+        shared with the student.
 
     Raises
     ------

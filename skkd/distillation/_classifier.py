@@ -131,6 +131,8 @@ class KDClassifier(SavesMixin, SharesModels, ImageClassifierMixin, BaseEstimator
         Loss and accuracy of each epoch, also on the validation part ("val_loss") if there is one.
     n_iter_ : int
         Epochs trained.
+    calibration_temperature_ : float
+        What logits are divided by since the fit, if `skkd.fold_temperature` did so.
     n_features_in_ : int
         Size of X's second axis in fit.
     feature_names_in_ : ndarray of str
@@ -190,6 +192,9 @@ class KDClassifier(SavesMixin, SharesModels, ImageClassifierMixin, BaseEstimator
     classes_ = _of_student("classes_", "Class labels, in the order of the outputs.")
     history_ = _of_student("history_", "Loss and accuracy of each epoch.")
     n_iter_ = _of_student("n_iter_", "Epochs trained.")
+    calibration_temperature_ = _of_student(
+        "calibration_temperature_", "What logits are divided by since the fit, if they are."
+    )
     n_features_in_ = _of_student("n_features_in_", "Size of X's second axis in fit.")
     feature_names_in_ = _of_student("feature_names_in_", "Names of the columns in fit.")
 

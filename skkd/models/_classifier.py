@@ -134,6 +134,8 @@ class NetworkClassifier(SavesMixin, SharesModels, ImageClassifierMixin, BaseEsti
     data_digest_ : str
         Digest of the images, labels and weights of the last fit; the same for the same data given
         in the same way, as arrays or as files.
+    calibration_temperature_ : float
+        What logits are divided by since the fit, if `skkd.fold_temperature` did so.
     n_features_in_ : int
         Size of X's second axis in fit.
     feature_names_in_ : ndarray of str
@@ -327,7 +329,7 @@ class NetworkClassifier(SavesMixin, SharesModels, ImageClassifierMixin, BaseEsti
         if not again:
             # A fit that fails leaves nothing that predicts, which would be the old network under
             # the labels of the new images.
-            for name in ("model_", "_logits_model"):
+            for name in ("model_", "_logits_model", "calibration_temperature_"):
                 vars(self).pop(name, None)
         self._check_learning_rate()
         self._check_checkpoint()
@@ -624,7 +626,10 @@ class NetworkClassifier(SavesMixin, SharesModels, ImageClassifierMixin, BaseEsti
             training = NotSaved(self._cannot_go_on)
         elif without_features(trained) is not trained:
             training = NotSaved("the layers that learned from a teacher's features")
-        names = ("classes_", "data_digest_", "n_features_in_", "feature_names_in_", "history_")
+        names = (
+            *("classes_", "data_digest_", "n_features_in_", "feature_names_in_", "history_"),
+            "calibration_temperature_",
+        )
         fitted = {name: vars(self)[name] for name in names if name in vars(self)}
         now = self._describe_lasting()
         return params, {
@@ -646,6 +651,7 @@ class NetworkClassifier(SavesMixin, SharesModels, ImageClassifierMixin, BaseEsti
             {
                 **deepcopy({k: v for k, v in state.items() if k not in ("model_", "training")}),
                 "model_": with_scaled_logits(self.model_, factor),
+                "calibration_temperature_": state.get("calibration_temperature_", 1.0) / factor,
                 "training": NotSaved(
                     "the logits as they were learned, as a temperature is part of the weights"
                 ),

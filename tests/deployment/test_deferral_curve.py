@@ -20,7 +20,7 @@ def predicted(rng):
 
 
 def by_hand(y, student, answers, threshold):
-    kept = student.max(axis=1) >= threshold
+    kept = student.max(axis=1) >= threshold - 1e-12
     right = np.where(kept, student.argmax(axis=1), answers) == y
     return kept.mean(), right.mean(), right[kept].mean() if kept.any() else np.nan
 
@@ -28,12 +28,28 @@ def by_hand(y, student, answers, threshold):
 def test_every_row_is_what_its_threshold_gives(predicted):
     y, student, teacher = predicted
     curve = deferral_curve(y, student, teacher)
-    assert curve["threshold"].tolist() == [np.inf, *np.unique(student.max(axis=1))[::-1]]
+    # Confidences are tenths; 0.7 and 1 - 0.1 - 0.2 are one.
+    tenths = np.unique(student.max(axis=1).round(1))[::-1]
+    np.testing.assert_allclose(curve["threshold"], [np.inf, *tenths], rtol=1e-14)
     expected = [by_hand(y, student, teacher.argmax(axis=1), t) for t in curve["threshold"]]
     columns = curve[["coverage", "accuracy", "accuracy_kept"]]
     np.testing.assert_allclose(columns, expected)
     np.testing.assert_allclose(curve["share_asked"], 1 - curve["coverage"])
     assert curve["coverage"].iloc[[0, -1]].tolist() == [0, 1]
+
+
+def test_confidences_that_rounding_sets_apart_are_one_threshold():
+    sure = np.float32(0.7)
+    proba = np.array([[sure, 1 - sure], [np.nextafter(sure, np.float32(0)), 1 - sure], [0.2, 0.8]])
+    curve = deferral_curve([0, 1, 1], proba.astype(np.float32))
+    assert curve["coverage"].tolist() == pytest.approx([0, 1 / 3, 1])
+    assert curve["threshold"].iloc[2] == float(sure)
+
+
+def test_of_two_classes_the_probability_of_the_second_will_do(rng):
+    y, second = rng.integers(0, 2, 30), rng.random(30)
+    both = np.stack([1 - second, second], axis=1)
+    pd.testing.assert_frame_equal(deferral_curve(y, second, y), deferral_curve(y, both, y))
 
 
 def test_a_threshold_of_the_table_gives_its_row(rng):
@@ -106,7 +122,10 @@ def test_shares_asked_for_are_kept_at_least(predicted):
         ({"y_true": [0, 1]}, "as many rows"),
         ({"y_proba": [[0.2, np.nan], [0.5, 0.5], [1, 0]]}, "NaN"),
         ({"y_proba": [[0.2, 0.2], [0.5, 0.5], [1, 0]]}, "must sum to 1"),
-        ({"y_proba": [0.2, 0.5, 1]}, "y_proba must have one column for each class"),
+        (
+            {"y_proba": [0.2, 0.5, 1], "labels": [0, 1, 2]},
+            r"one column for each of the classes \[0, 1, 2\]; got shape \(3,\)",
+        ),
         ({"fallback": [0, 1]}, "fallback must have an answer for each of the 3"),
         ({"fallback": [0, 1, 2]}, r"fallback must hold only the classes \[0, 1\]"),
         ({"fallback": [0, 1, np.nan]}, "fallback must have a label for every row"),

@@ -12,7 +12,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score
-from sklearn.model_selection import GridSearchCV, cross_val_predict
+from sklearn.model_selection import GridSearchCV, GroupKFold, cross_val_predict
 from sklearn.naive_bayes import GaussianNB
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
@@ -37,6 +37,16 @@ class Known(ClassifierMixin, BaseEstimator):
         rows = np.asarray(X)[:, 0].astype(int)
         self.asked_.append(rows.tolist())
         return np.asarray(self.proba, dtype=float)[rows]
+
+
+class Typed(Known):
+    """Leaves its probabilities in their type."""
+
+    def __init__(self, proba, classes=("a", "b")):
+        super().__init__(proba, classes)
+
+    def predict_proba(self, X):
+        return self.proba[np.asarray(X)[:, 0]]
 
 
 STUDENT = [[0.9, 0.1], [0.4, 0.6], [0.2, 0.8], [0.45, 0.55], [0.7, 0.3]]
@@ -108,6 +118,19 @@ def test_a_threshold_that_a_probability_equals_is_reached():
     assert pair(threshold=0.8).fit(X, Y).defer(X).tolist() == [False, True, False, True, True]
 
 
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+@pytest.mark.parametrize("threshold", [0.6, 0.7, 0.8, 0.9, np.float32(0.7), np.float16(0.9)])
+def test_a_threshold_is_reached_whatever_the_type_of_the_probabilities(dtype, threshold):
+    sure = np.array([1, 0.9, 0.8, 0.7, 0.6, 0.55]).astype(dtype)
+    proba = np.stack([sure, 1 - sure], axis=1)
+    rows = np.arange(6)[:, None]
+    deferring = to_a_person(Typed(proba), threshold=threshold, deferred_label="ask")
+    expected = np.array([1, 0.9, 0.8, 0.7, 0.6, 0.55]) < round(float(threshold), 2)
+    assert deferring.defer(rows).tolist() == expected.tolist()
+    assert (deferring.predict(rows) == "ask").tolist() == expected.tolist()
+    assert to_a_person(Typed(proba), coverage=0.5).defer(rows).sum() == 3
+
+
 def test_a_share_is_measured_on_images_that_the_student_was_not_trained_on(iris):
     student = LogisticRegression(C=100, max_iter=1000)
     deferring = DeferringClassifier(student, GaussianNB(), coverage=0.8, cv=3).fit(*iris)
@@ -116,6 +139,37 @@ def test_a_share_is_measured_on_images_that_the_student_was_not_trained_on(iris)
     np.testing.assert_allclose(
         deferring.student_.predict_proba(iris[0]), clone(student).fit(*iris).predict_proba(iris[0])
     )
+
+
+@pytest.mark.parametrize("routing", [False, True])
+def test_patients_are_kept_together_where_the_splitter_does(iris, routing):
+    patients = np.arange(150) // 3 % 10
+    student = LogisticRegression(C=100, max_iter=1000)
+    deferring = DeferringClassifier(student, coverage=0.8, cv=GroupKFold(3))
+    with config_context(enable_metadata_routing=routing):
+        deferring.fit(*iris, groups=patients.tolist())
+        folds = list(GroupKFold(3).split(*iris, patients))
+        proba = cross_val_predict(student, *iris, cv=folds, method="predict_proba")
+        assert deferring.threshold_ == np.sort(proba.max(axis=1))[-120]
+        with pytest.raises(ValueError, match="groups must have a group for every image; 1 are"):
+            deferring.fit(*iris, groups=[None, *patients[1:].astype(str)])
+        # A search hands them on.
+        if routing:
+            deferring.set_params(deferred_label="ask")
+            search = GridSearchCV(deferring, {"coverage": [0.8]}, scoring="accuracy")
+            search.set_params(cv=GroupKFold(2)).fit(*iris, groups=patients)
+            assert search.best_estimator_.threshold_ == np.sort(proba.max(axis=1))[-120]
+
+
+def test_a_splitter_that_takes_no_groups_is_given_none(iris):
+    deferring = DeferringClassifier(GaussianNB(), coverage=0.8, cv=2)
+    with config_context(enable_metadata_routing=True), pytest.raises(TypeError, match="groups"):
+        deferring.fit(*iris, groups=np.arange(150))
+
+
+def test_labels_that_a_frozen_student_does_not_know_are_refused():
+    with pytest.raises(ValueError, match=r"y must hold only the classes \['a', 'b'\]; got \['c'\]"):
+        pair().fit(X, np.array(["a", "b", "a", "c", "b"]))
 
 
 def test_a_search_finds_the_threshold(iris):
@@ -213,9 +267,10 @@ def bright(X):
     return np.asarray(X, dtype=float)[:, 2:5, 4, 0] / 100
 
 
-def to_a_person(**options):
-    student = FrozenEstimator(Known(STUDENT, ("a", "b")).fit(None, None))
-    return DeferringClassifier(student, threshold=0.65, **options).fit(X, Y)
+def to_a_person(student=None, **options):
+    student = FrozenEstimator((student or Known(STUDENT, ("a", "b"))).fit(None, None))
+    options = options if "coverage" in options else {"threshold": 0.65, **options}
+    return DeferringClassifier(student, **options).fit(X, Y)
 
 
 def test_nothing_is_predicted_for_a_person():

@@ -128,6 +128,14 @@ def test_ranges_hold_what_only_a_few_representative_images_have(format, labeled,
     assert report.loc["int8", "n_changed"] < 6
 
 
+def test_others_warnings_are_kept_back(format, labeled, tmp_path, monkeypatch):
+    # Keras asks for it where it is not there, which NumPy warns of.
+    monkeypatch.delitem(vars(np), "object", raising=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", FutureWarning)
+        export_student(labeled, tmp_path / f"student{SUFFIXES[format]}", format=format)
+
+
 READERS = {
     "litert": (
         "import zipfile; archive = zipfile.ZipFile(sys.argv[1]); "

@@ -6,6 +6,7 @@ import pytest
 import sklearn
 from keras import layers
 from PIL import Image
+from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
@@ -23,6 +24,10 @@ from skkd import (
     expected_calibration_error,
     fold_temperature,
 )
+from skkd.deployment._card_output import describe_output
+from skkd.deployment._export_network import find_exported
+from skkd.deployment._export_record import make_record
+from skkd.models._head import find_head
 
 needs_temperature = pytest.mark.skipif(
     parse_version(sklearn.__version__) < parse_version("1.8"),
@@ -184,6 +189,31 @@ def test_logits_are_divided_by_the_temperature_and_labels_stay(folded, student, 
     np.testing.assert_array_equal(folded.predict(X), student.predict(X))
     assert folded.n_iter_ == student.n_iter_
     assert folded.data_digest_ == student.data_digest_
+
+
+@needs_temperature
+def test_a_student_says_what_it_was_calibrated_by(folded, student, calibrated, data, tmp_path):
+    X, y = data
+    temperature = 1 / calibrated.calibrated_classifiers_[0].calibrators[0].beta_
+    folded.save(tmp_path / "student.skkd")
+    loaded = skkd.load(tmp_path / "student.skkd")
+    taught = KDClassifier(None, clone(student)).fit(X[:50], y[:50])
+    taught.student_ = folded
+    for known in (folded, loaded, pickle.loads(pickle.dumps(folded)), taught):
+        assert known.calibration_temperature_ == pytest.approx(temperature, rel=1e-4)
+    record = make_record(find_exported(loaded), None, None, 0)
+    assert record["output"]["calibration_temperature"] == folded.calibration_temperature_
+    said = describe_output(folded.model_, find_head(folded.model_), folded.classes_, folded)
+    assert f"divided by a temperature of {temperature:.4g}" in said
+    again = fold_temperature(calibrate(folded, X[600:], NAMES[y[600:]]))
+    np.testing.assert_allclose(
+        again.decision_function(X[:5]) * again.calibration_temperature_,
+        student.decision_function(X[:5]),
+        rtol=1e-4,
+        atol=1e-4,
+    )
+    for plain in (student, loaded.fit(X[:50], y[:50])):
+        assert not hasattr(plain, "calibration_temperature_")
 
 
 @needs_temperature

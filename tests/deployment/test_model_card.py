@@ -2,10 +2,13 @@ import re
 import sys
 from html.parser import HTMLParser
 
+import keras
 import numpy as np
 import pandas as pd
 import pytest
 from sklearn.exceptions import NotFittedError
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
 from skkd import KDClassifier, NetworkClassifier
@@ -122,6 +125,67 @@ def test_a_card_of_a_keras_model_says_what_is_not_known(trained):
     assert "Whether test images are also in training was not checked here." in text
     assert "No figures are given." in text
     assert "| type in training | not known |" in text
+
+
+def test_steps_before_the_network_are_listed(digits):
+    X, y = digits[0][:40].reshape(40, -1), digits[1][:40]
+    steps = make_pipeline(StandardScaler(with_std=False), "passthrough", NetworkClassifier("mlp"))
+    text = model_card(steps.set_params(networkclassifier__epochs=1).fit(X, y)).render()
+    assert "no file of the network alone:\n\n- StandardScaler(with\\_std=False)\n\n" in text
+    assert "| values | what the steps below make of it |" in text
+    assert "passthrough" not in text
+    assert "raw, as in training" not in text
+
+
+@pytest.mark.parametrize(
+    ("units", "activation", "n_classes", "said"),
+    [
+        (1, "sigmoid", 2, "the higher it is, the more probable is 1, and the less 0."),
+        (3, "sigmoid", 3, "each of 3 labels by itself, which do not exclude each other"),
+        (3, "softmax", 3, "A probability for each of 3 classes, which sum to 1."),
+        (3, None, 3, "A logit, or logarithm of a probability, for each of 3 classes"),
+        (3, "log_softmax", 3, "A logit, or logarithm of a probability, for each of 3 classes"),
+    ],
+)
+def test_outputs_are_read_as_they_are(units, activation, n_classes, said):
+    network = keras.Sequential([keras.Input((4,)), keras.layers.Dense(units, activation)])
+    # A network in another is looked into.
+    network = keras.Sequential([keras.Input((4,)), network])
+    text = model_card(network, splits={"train": np.arange(n_classes)}).render()
+    classes = ", ".join(map(str, range(n_classes)))
+    assert f"Classes, in the order of outputs: {classes}." in text
+    assert said in text
+    assert text.count("which sum to 1.") == (activation not in ("sigmoid",))
+
+
+def test_a_regression_is_no_classifier():
+    network = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1)])
+    with pytest.raises(ValueError, match="regression"):
+        model_card(network)
+
+
+def test_patients_are_counted_whatever_type_their_numbers_are(trained):
+    y = trained.classes_[[0, 0, 0]]
+    groups = {"train": [1, 2, 3], "test": np.array([3.0, 4.0, 4.0])}
+    text = model_card(trained, splits={"train": y, "test": y}, groups=groups).render()
+    assert "| in test | 2 |" in text
+    assert "- 1 patients are in train and in test." in text
+
+
+@pytest.mark.parametrize(
+    ("of_test", "message"),
+    [
+        ([np.nan, 2, 2], r"groups\['test'\] must have a group for every image; 1 are missing"),
+        (["1", "2", "2"], r"one way in all parts, as 1 is not '1'; got .*'test': 'string'"),
+        ([1, 2], r"groups\['test'\] must have one group, .* each of the 3 images; got 2 groups"),
+    ],
+)
+def test_patients_that_cannot_be_counted_are_refused(of_test, message, trained):
+    y = trained.classes_[[0, 0, 0]]
+    with pytest.raises(ValueError, match=message):
+        model_card(
+            trained, splits={"train": y, "test": y}, groups={"train": [1, 1, 2], "test": of_test}
+        )
 
 
 @pytest.mark.parametrize(

@@ -50,7 +50,8 @@ def expected_calibration_error(
         Number of bins, those without a row included.
     strategy : {"uniform", "quantile"}, default="uniform"
         Bins of equal width in [0, 1], which contain their upper edge, or of equal numbers of rows;
-        rows of one confidence are in one bin.
+        rows of one confidence are in one bin. What equals an edge in the type of `y_proba` is on
+        it, so that 0.6 is in the same bin as float32 and as float64.
     debiased : bool, default=False
         Subtract from each bin an estimate of its bias, see Notes.
 
@@ -128,7 +129,9 @@ def expected_calibration_error(
     right = proba.argmax(axis=1) == codes
     inner = np.linspace(0, 1, n_bins + 1)[1:-1]
     edges = inner if strategy == "uniform" else np.quantile(confidence, inner)
-    bins = np.searchsorted(edges, confidence)
+    # What passes an edge by no more than rounding in its type is on it, and in the bin below.
+    edges = np.maximum(edges, precision.least(edges))
+    bins = np.searchsorted(edges, precision.least(confidence))
     counts = np.bincount(bins, minlength=n_bins)
     filled = counts > 0
     n = counts[filled]

@@ -48,6 +48,20 @@ def test_an_upper_edge_belongs_to_its_bin():
     assert error == pytest.approx(2 / 3 * 0.25 + 1 / 3)
 
 
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+@pytest.mark.parametrize("columns", [1, 2])
+def test_edges_are_where_they_are_whatever_the_type(dtype, columns):
+    # .6 is the upper edge of the ninth of 15 bins, so that .6 and .65 are in two.
+    right = np.array([1] * 5 + [0] * 5)
+    proba = np.array([0.6] * 5 + [0.65] * 5, dtype=dtype)
+    given = proba if columns == 1 else np.stack([1 - proba, proba], axis=1)
+    error = expected_calibration_error(right, given)
+    assert error == pytest.approx(0.5 * 0.4 + 0.5 * 0.65, abs=1e-3)
+    # The same of the other class, whose probability is what is left to 1.
+    error = expected_calibration_error(1 - right, (1 - proba).astype(dtype))
+    assert error == pytest.approx(0.5 * 0.4 + 0.5 * 0.65, abs=1e-3)
+
+
 def test_debiasing_subtracts_what_normal_noise_adds_to_the_mean_absolute_gap(rng):
     proba = np.repeat(0.8, 50)
     right = np.arange(50) < 36
