@@ -148,8 +148,8 @@ class DeferringClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         y : array-like of shape (n,)
             Class labels, of which a student that is frozen knows all.
         **params : dict
-            `groups`, the patient of each image, goes to the splitter `cv`, which only `coverage`
-            and a student that is not frozen use. With metadata routing, what they request goes to
+            `groups`, the patient of each image, goes to the splitter `cv`, which `coverage` of a
+            student that is not frozen needs; elsewhere they are refused. With metadata routing, what they request goes to
             `cv` and to the ``fit`` of student and fallback.
 
         Returns
@@ -172,6 +172,11 @@ class DeferringClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         check_classification_targets(y)
         routed = self._route(params)
         if routed.splitter.split.get("groups") is not None:
+            if self.coverage is None or isinstance(self.student, FrozenEstimator):
+                raise ValueError(
+                    "groups have no effect where threshold is given or the student is frozen, as "
+                    "no folds are made then: leave them out"
+                )
             routed.splitter.split["groups"] = check_groups(routed.splitter.split["groups"], len(y))
         self.student_ = clone(self.student).fit(X, y, **routed.student.fit)
         self.classes_ = np.asarray(self.student_.classes_)

@@ -353,3 +353,14 @@ def test_it_answers_only_once_it_is_fitted():
     for method in ("predict", "predict_proba", "defer"):
         with pytest.raises(NotFittedError):
             getattr(pair(), method)(X)
+
+
+@pytest.mark.parametrize(
+    ("student", "params"),
+    [(GaussianNB(), {"threshold": 0.8}), (FrozenEstimator(GaussianNB()), {"coverage": 0.8})],
+)
+def test_patients_without_folds_are_refused(iris, student, params):
+    if isinstance(student, FrozenEstimator):
+        student = FrozenEstimator(GaussianNB().fit(*iris))
+    with pytest.raises(ValueError, match="groups have no effect where threshold is given"):
+        DeferringClassifier(student, **params).fit(*iris, groups=np.arange(len(iris[1])) // 3)
