@@ -149,8 +149,8 @@ class DeferringClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
             Class labels, of which a student that is frozen knows all.
         **params : dict
             `groups`, the patient of each image, goes to the splitter `cv`, which `coverage` of a
-            student that is not frozen needs; elsewhere they are refused. With metadata routing, what
-            they request goes to `cv` and to the ``fit`` of student and fallback.
+            student that is not frozen needs; elsewhere they are refused. With metadata routing,
+            what they request goes to `cv` and to the ``fit`` of student and fallback.
 
         Returns
         -------
