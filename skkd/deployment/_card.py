@@ -60,7 +60,7 @@ def model_card(
     leaks : Bunch, default=None
         What `skkd.datasets.check_split` found.
     scores, calibration, subgroups, external, fidelity, export : DataFrame, default=None
-        Tables: figures with intervals (`skkd.metrics.bootstrap_scores`), calibration, figures of
+        Tables: figures with intervals (`skkd.bootstrap_scores`), calibration, figures of
         subgroups, figures of images from elsewhere, fidelity of explanations
         (`skkd.fidelity_report`), and what `export_student` returned.
     tables : mapping of str to DataFrame, default=None

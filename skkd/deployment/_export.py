@@ -80,7 +80,7 @@ def export_student(
         from which "int8" takes the ranges of values within the network. Needed for "int8" only.
     X : array-like of images or of rows of a table, or paths, default=None
         Images on which the file is compared with the classifier, best the test images. None takes
-        `X_representative`.
+        ``X_representative``.
     y : array-like of shape (n,), default=None
         True labels of X. Without them accuracy is not measured.
     groups : array-like of shape (n,), default=None

@@ -64,7 +64,7 @@ class SubgroupDisplay:
         ax : matplotlib.axes.Axes, default=None
             Axes to draw on. None makes a new figure, as high as the report is long.
         dot_kwargs : dict, default=None
-            Arguments of :meth:`matplotlib.axes.Axes.scatter`.
+            Arguments of ``Axes.scatter`` of matplotlib.
 
         Returns
         -------

@@ -78,7 +78,7 @@ def subgroup_report(
         Number of bands that numbers and dates of more values are put into, of about equally many
         images. A single value of so many, such as 0 pack years, is a band of its own, and what lies
         below and above it is cut apart from it, so that bands may be one or two more. For other
-        bands, pass the column through :func:`pandas.cut`.
+        bands, pass the column through ``pandas.cut``.
     min_count : int, default=10
         Least number of patients of a subgroup that is scored, and of the rest it is held against;
         at least 2, as one patient says nothing of how patients vary. Smaller ones are listed and
