@@ -109,8 +109,9 @@ def description(thing):
         functions += [type(schedule).__qualname__, vars(schedule)]
     try:
         config = _without_functions(thing).get_config()
-    # So does a layer whose class has no get_config, and takes what is no plain value.
-    except NotImplementedError:
+    # So does a layer whose class has no get_config, and takes what is no plain value; Keras 3.11
+    # fails over its own message there.
+    except (NotImplementedError, ValueError):
         config = type(thing).__qualname__
     return f"{config}{functions or ''}"
 

@@ -218,7 +218,7 @@ def _check_predictions(name, predicted, y_true):
 
 
 def _check_scores(name, values, y_true):
-    values = column_or_1d(np.asarray(values), dtype=np.float64, input_name=name)
+    values = column_or_1d(np.asarray(values), dtype=np.float64)
     if len(values) != len(y_true):
         raise ValueError(
             f"{name} must have a score for each of the {len(y_true)} labels; got {len(values)}"
