@@ -10,6 +10,7 @@ from skkd.metrics._predictions import (
     Precision,
     check_columns,
     check_labels,
+    check_predictions,
     check_probabilities,
     label_codes,
 )
@@ -111,19 +112,7 @@ def deferral_curve(
     for name, cost in costs.items():
         if not isinstance(cost, Real) or not 0 <= cost < np.inf:
             raise ValueError(f"{name} must be a finite number, 0 or more; got {cost!r}")
-    y_true = check_labels(y_true)
-    precision = Precision(y_proba)
-    proba = check_probabilities(y_proba, y_true, precision)
-    labels = np.sort(pd.unique(y_true)) if labels is None else np.asarray(labels)
-    codes = label_codes(y_true, labels)
-    if proba.ndim == 1:
-        if len(labels) != 2:
-            raise ValueError(
-                f"y_proba must have one column for each of the classes {labels.tolist()}; got "
-                f"shape {proba.shape}: pass labels to name two"
-            )
-        proba = np.stack([1 - proba, proba], axis=1)
-    check_columns(proba, labels, precision.sum)
+    labels, codes, proba, precision = check_predictions(y_true, y_proba, labels)
     confidence, right = proba.max(axis=1), proba.argmax(axis=1) == codes
     fallback_right = _right(fallback, codes, labels)
 

@@ -168,3 +168,42 @@ def check_columns(proba, labels, tolerance=SUM_TOLERANCE):
         raise ValueError(
             f"y_proba must sum to 1 in every row; row {worst} sums to {sums[worst]:.6g}"
         )
+
+
+def check_predictions(y_true, y_proba, labels):
+    """Return what scores of all classes are computed from.
+
+    Parameters
+    ----------
+    y_true : array-like of shape (n,)
+        True labels.
+    y_proba : array-like of shape (n, n_classes) or, of two classes the second, (n,)
+        Their probabilities.
+    labels : array-like of shape (n_classes,) or None
+        Labels of the columns; None takes the sorted ones of `y_true`.
+
+    Returns
+    -------
+    labels : ndarray of shape (n_classes,)
+        Labels of the columns.
+    codes : ndarray of int of shape (n,)
+        The column of each true label.
+    proba : ndarray of float64 of shape (n, n_classes)
+        The probabilities.
+    precision : Precision
+        Of the probabilities as they were given.
+    """
+    y_true = check_labels(y_true)
+    labels = np.sort(pd.unique(y_true)) if labels is None else np.asarray(labels)
+    codes = label_codes(y_true, labels)
+    precision = Precision(y_proba)
+    proba = check_probabilities(y_proba, y_true, precision)
+    if proba.ndim == 1:
+        if len(labels) != 2:
+            raise ValueError(
+                f"y_proba must have one column for each of the {len(labels)} classes "
+                f"{labels.tolist()}; got shape {proba.shape}: pass labels to name two"
+            )
+        proba = np.stack([1 - proba, proba], axis=1)
+    check_columns(proba, labels, precision.sum)
+    return labels, codes, proba, precision

@@ -124,7 +124,7 @@ def test_shares_asked_for_are_kept_at_least(predicted):
         ({"y_proba": [[0.2, 0.2], [0.5, 0.5], [1, 0]]}, "must sum to 1"),
         (
             {"y_proba": [0.2, 0.5, 1], "labels": [0, 1, 2]},
-            r"one column for each of the classes \[0, 1, 2\]; got shape \(3,\)",
+            r"one column for each of the 3 classes \[0, 1, 2\]; got shape \(3,\)",
         ),
         ({"fallback": [0, 1]}, "fallback must have an answer for each of the 3"),
         ({"fallback": [0, 1, 2]}, r"fallback must hold only the classes \[0, 1\]"),

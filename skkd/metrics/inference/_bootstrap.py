@@ -9,13 +9,7 @@ from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.metrics import get_scorer_names
 from sklearn.utils import check_random_state
 
-from skkd.metrics._predictions import (
-    Precision,
-    check_columns,
-    check_labels,
-    check_probabilities,
-    label_codes,
-)
+from skkd.metrics._predictions import check_labels, check_predictions
 from skkd.metrics.inference import _scores
 from skkd.metrics.inference._checks import check_confidence, check_drawn, check_n_resamples
 from skkd.metrics.inference._resampling import Resampling
@@ -175,17 +169,7 @@ class Predictions:
         self.y_true, self.labels = y_true, labels
         try:
             self.given = np.asarray(y_proba)
-            self.codes = label_codes(y_true, labels)
-            precision = Precision(y_proba)
-            proba = check_probabilities(y_proba, y_true, precision)
-            if proba.ndim == 1:
-                if len(labels) != 2:
-                    raise ValueError(
-                        f"y_proba must have one column for each of the {len(labels)} classes "
-                        f"{labels.tolist()}; got shape {proba.shape}"
-                    )
-                proba = np.column_stack([1 - proba, proba])
-            check_columns(proba, labels, precision.sum)
+            _, self.codes, proba, _ = check_predictions(y_true, y_proba, labels)
         except ValueError as error:
             raise ValueError(str(error).replace("y_proba", name)) from error
         self.proba = proba.astype(np.float32) if self.given.dtype == np.float32 else proba

@@ -3,17 +3,10 @@
 from numbers import Integral
 
 import numpy as np
-import pandas as pd
 from scipy.stats import norm
 from sklearn.utils._param_validation import Interval, StrOptions, validate_params
 
-from skkd.metrics._predictions import (
-    Precision,
-    check_columns,
-    check_labels,
-    check_probabilities,
-    label_codes,
-)
+from skkd.metrics._predictions import check_predictions
 
 
 @validate_params(
@@ -111,19 +104,7 @@ def expected_calibration_error(
     >>> round(expected_calibration_error(y_true, [0.9] * 5 + [0.6] * 5), 3)
     0.15
     """
-    y_true = check_labels(y_true)
-    precision = Precision(y_proba)
-    proba = check_probabilities(y_proba, y_true, precision)
-    labels = np.sort(pd.unique(y_true)) if labels is None else np.asarray(labels)
-    codes = label_codes(y_true, labels)
-    if proba.ndim == 1:
-        if len(labels) != 2:
-            raise ValueError(
-                f"y_proba must have one column a class for the classes {labels.tolist()}; got "
-                f"shape {proba.shape}: pass labels to name two"
-            )
-        proba = np.stack([1 - proba, proba], axis=1)
-    check_columns(proba, labels, precision.sum)
+    labels, codes, proba, precision = check_predictions(y_true, y_proba, labels)
 
     confidence = proba.max(axis=1)
     right = proba.argmax(axis=1) == codes

@@ -115,7 +115,7 @@ def test_columns_go_by_labels_in_any_order(rng, labels):
         ([0, 1], [0.5, 2.0], {}, r"in \[0, 1\]; got 2.0"),
         ([0, 2], [[0.5, 0.5, 0], [0, 1, 0]], {}, "pass labels"),
         ([0, 3], [[0.5, 0.5], [0, 1]], {"labels": [0, 1]}, r"got \[3\] as well"),
-        ([0, 1, 2], [0.1, 0.2, 0.3], {}, "one column a class"),
+        ([0, 1, 2], [0.1, 0.2, 0.3], {}, "one column for each of the 3 classes"),
         ([0, 1], [0.1, 0.2], {"n_bins": 0}, "n_bins"),
         ([0, 1], [0.1, 0.2], {"strategy": "kmeans"}, "strategy"),
         ([], [], {}, "at least one"),
