@@ -16,11 +16,14 @@ from skkd.metrics.inference._resampling import Resampling
 
 # Scores of scikit-learn that all resamples have at once; any other asks its scorer for each.
 _AT_ONCE = {
-    "accuracy": _scores.accuracy,
-    "balanced_accuracy": _scores.balanced_accuracy,
-    "f1_macro": _scores.macro_f1,
-    "matthews_corrcoef": _scores.matthews_corrcoef,
-    "roc_auc_ovr": _scores.roc_auc,
+    "accuracy": lambda model: _scores.accuracy(model.codes, model.proba),
+    "balanced_accuracy": lambda model: _scores.balanced_accuracy(model.codes, model.proba),
+    "f1_macro": lambda model: _scores.macro_f1(model.codes, model.proba),
+    "matthews_corrcoef": lambda model: _scores.matthews_corrcoef(model.codes, model.proba),
+    "neg_log_loss": lambda model: _scores.minus(
+        _scores.log_loss(model.codes, model.proba, model.eps)
+    ),
+    "roc_auc_ovr": lambda model: _scores.roc_auc(model.codes, model.proba),
 }
 
 
@@ -230,15 +233,11 @@ def prepare_score(name, score, models):
     n_rows = len(models[0].y_true)
     prepared = []
     for model in models:
-        at_once = _AT_ONCE.get(score) if isinstance(score, str) else None
-        if isinstance(score, str) and score == "roc_auc" and len(model.labels) == 2:
-            at_once = _scores.roc_auc
-        if at_once is not None:
-            prepared.append(at_once(model.codes, model.proba))
-            continue
-        if isinstance(score, str) and score == "neg_log_loss":
-            loss = _scores.log_loss(model.codes, model.proba, model.eps)
-            prepared.append(_scores.minus(loss))
+        # Of two classes one area is that of both.
+        binary_auc = isinstance(score, str) and score == "roc_auc" and len(model.labels) == 2
+        known = "roc_auc_ovr" if binary_auc else score
+        if isinstance(known, str) and known in _AT_ONCE:
+            prepared.append(_AT_ONCE[known](model))
             continue
         if isinstance(score, str) or _scores.is_scorer(score):
             of_rows = _scores.of_scorer(score, model.y_true, model.proba, model.labels)
