@@ -14,6 +14,7 @@ from skkd._keras_objects import functions_in, is_function, is_of, own_objects
 from skkd._scikeras import seeded
 from skkd.models._copies import copy_optimizer
 from skkd.models._graph import ends
+from skkd.models._progress import EpochLines
 
 _MAX_TWINS = 8
 # Weights and what an optimizer knows of them, 256 MiB in float32.
@@ -31,6 +32,7 @@ _SEES_NO_WEIGHTS = (
     keras.callbacks.LearningRateScheduler,
     keras.callbacks.ReduceLROnPlateau,
     keras.callbacks.TerminateOnNaN,
+    EpochLines,
 )
 
 

@@ -11,6 +11,7 @@ from sklearn.model_selection import GridSearchCV
 from skkd import MLP, FiveBlockCNN, KDClassifier, NetworkClassifier
 from skkd.distillation._losses import DistillationLoss, kl
 from skkd.models import _twins
+from skkd.models._progress import EpochLines
 
 TRACES = pytest.mark.skipif(keras.backend.backend() == "torch", reason="torch traces nothing")
 NETWORK = FiveBlockCNN(filters=(4,), dense=(6,))
@@ -359,6 +360,12 @@ def test_other_callbacks_end_with_the_network_itself(data):
     reduce = keras.callbacks.ReduceLROnPlateau()
     classifier = NetworkClassifier(NETWORK, epochs=1, callbacks=[reduce]).fit(*data)
     assert classifier.callbacks_[0].model is classifier._trainer.model_
+
+
+def test_lines_on_progress_leave_the_network_shared(data, pool):
+    lines = [EpochLines([].append, "student")]
+    NetworkClassifier(NETWORK, epochs=1, callbacks=lines).fit(*data)
+    assert len(pool.twins) == 1
 
 
 def test_fitted_networks_stay_as_they_are_when_others_are_trained(data):
