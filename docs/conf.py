@@ -23,7 +23,7 @@ extensions = [
     "sphinx_design",
     "sphinx_gallery.gen_gallery",
 ]
-exclude_patterns = ["_build", "inventories", "benchmarks_table.rst"]
+exclude_patterns = ["_build", "inventories", "benchmarks_table.rst", "reproduced_tables.rst"]
 templates_path = ["_templates"]
 html_static_path = ["_static"]
 html_css_files = ["skkd.css"]

@@ -9,6 +9,7 @@ import skkd
 
 # Center of each room's box.
 PLACES = {
+    "study": (1.6, 5),
     "deployment": (4.6, 5),
     "metrics": (6.0, 4),
     "blocks": (3.2, 4),

@@ -60,6 +60,7 @@ _PUBLIC = {
     ),
     "models": ("FiveBlockCNN", "KDFMVNet", "MLP", "NetworkClassifier", "TransferNet"),
     "persistence": ("load",),
+    "study": (),
 }
 _ROOM_OF = {name: room for room, names in _PUBLIC.items() for name in names}
 

@@ -16,6 +16,9 @@ the temperature, and show what the small one looks at, layer by layer.
 Without --data the images are synthetic brain slices. With --data FOLDER they are read from a
 folder of class folders, or from Training/ and Testing/ with class folders in each.
 
+"skkd study" does the whole job, with a report: see "skkd study --help". "skkd distill", or skkd
+alone, is this shorter one.
+
 Written to --out: table.csv (the printed table), feature_maps.png (one test image of each class
 and the average feature map of every convolution), maps_CLASS.png (the same for one class), and
 student.keras (the best student, a Keras model from raw images to probabilities)."""
@@ -34,7 +37,12 @@ def main(argv=None):
     code : int
         0, or 2 after an error in what the user gave.
     """
-    args = _parser().parse_args(argv)
+    argv = sys.argv[1:] if argv is None else list(argv)
+    if argv[:1] == ["study"]:
+        from skkd._study_command import main as study
+
+        return study(argv[1:])
+    args = _parser().parse_args(argv[1:] if argv[:1] == ["distill"] else argv)
     try:
         data = _load(args)
         if args.teacher is not None:
@@ -50,7 +58,7 @@ def main(argv=None):
 
 def _parser():
     parser = argparse.ArgumentParser(
-        prog="python -m skkd",
+        prog="skkd",
         description=DESCRIPTION,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -271,7 +279,8 @@ def _file_name(label, row):
     return name if name == label else f"{name}_{row}"
 
 
-if __name__ == "__main__":
+def run():
+    """Run the command in a process of its own."""
     # TensorFlow leaves oneDNN's convolutions, several times as fast, to whoever starts a process
     # on processors it does not know them from.
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
@@ -279,3 +288,7 @@ if __name__ == "__main__":
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
     sys.exit(main())
+
+
+if __name__ == "__main__":
+    run()

@@ -8,6 +8,7 @@ import functools
 import inspect
 import os
 import re
+import shutil
 import traceback
 import warnings
 from collections import Counter
@@ -59,10 +60,12 @@ from skkd import (
     datasets,
     metrics,
     persistence,
+    study,
 )
 from skkd.deployment import _card, _export
 from skkd.distillation import load_teacher
 from skkd.images import ImagePaths, as_images, file_metadata, read_image
+from skkd.study import _run
 
 SIDE = 8
 KNOWN_CHECKS = ("sklearn.utils.validation", "sklearn.utils.multiclass")
@@ -1387,6 +1390,53 @@ def cards(draw, kit, name):
         assert result is card
 
     return write, given, check
+
+
+@case("study.run_study", few=3, many=60, files=True)
+def studies(draw, kit, name):
+    @functools.wraps(study.run_study)
+    def begin(**given):
+        # What comes of a study that has begun is tested with it.
+        with (
+            mock.patch.object(_run, "_run", return_value="begun"),
+            mock.patch.object(_run, "_planned", return_value="planned"),
+        ):
+            return study.run_study(**given)
+
+    # One wrong setting is refused; a study begins where all are right.
+    texts = st.sampled_from([None] * 40 + ["a", "", "(", "a\0b", 3])
+    choices = {
+        "teacher": [None, None, None, *kit.saved, kit.files[0], 3],
+        "alphas": [(0.5,), [0.1, 1], 0.5, np.array([0.4]), (), [1], [2], "a", None, [None]],
+        "temperatures": [(4,), 4, [], [0], [np.inf], "a", None, [True]],
+        "student": ["five_block", "five_block", "a", None, 3],
+        "image_size": [32, 40, 8, 0, (8, 8), 8.5, "a", None],
+        "limit": [40, 60, 3, 0, None],
+        "seeds": [1, 2, 0, 1.5, "a", True],
+        "confidence": [0.95, 0, 1, 95, "a", None],
+        "budget": [None, 1, 0, -1, np.inf, "a"],
+        "random_state": [0, 3, -1, None, "a"],
+    }
+    given = {
+        key: draw(st.sampled_from(values[:1] * 40 + values)) for key, values in choices.items()
+    }
+    given |= {key: draw(texts) for key in ("manifest", "patients", "backbone", "weights")}
+    data = st.sampled_from([None, None, None, str(kit.folder), kit.folder, kit.files[0], "gone", 3])
+    out = kit.folder / "study"
+    given |= {
+        "data": draw(data),
+        "out": draw(st.sampled_from([out, out, str(out), kit.files[0], "a\0b", 3, None])),
+        "dry_run": draw(st.booleans()),
+        "verbose": 0,
+    }
+
+    def check(found):
+        assert found == ("planned" if given["dry_run"] else "begun")
+        if not given["dry_run"]:
+            # Another one is not begun in its place.
+            shutil.rmtree(out)
+
+    return begin, given, check
 
 
 # Networks, and what else is made of parameters

@@ -34,7 +34,15 @@ MAY_IMPORT = {
     },
     "deployment": {"distillation", "images", "metrics", "models", "_text", "_groups"},
     "blocks": {"distillation", "explanation", "models", "images", "persistence"},
-    "__main__": {"__init__", "datasets", "distillation", "explanation", "metrics", "models"},
+    "study": {
+        *{"__init__", "datasets", "deployment", "distillation", "explanation", "images"},
+        *{"metrics", "models", "persistence"},
+    },
+    "_study_command": {"study"},
+    "__main__": {
+        *{"__init__", "datasets", "distillation", "explanation", "metrics", "models"},
+        "_study_command",
+    },
     "__init__": set(),
 }
 # The files alone: nothing of skkd, or of what it depends on, need be installed.

@@ -15,7 +15,7 @@ SIGNATURES = HERE.with_name("public_signatures.txt")
 API = HERE.parents[1] / "docs" / "api.rst"
 ROOMS = [
     *("blocks", "datasets", "deployment", "distillation", "explanation", "images", "metrics"),
-    *("models", "persistence"),
+    *("models", "persistence", "study"),
 ]
 
 
