@@ -16,6 +16,8 @@ from skkd.study._stages import Steps
 
 # The paper explains the disease classes; what is normal is called so in its three sets.
 _NORMAL = {"no_tumor", "notumor", "normal", "nondemented", "non_demented", "healthy"}
+# What the titles of feature maps begin with.
+LAYER = "Feature map, "
 _N_TIMED = 8
 _MOST_IMAGES = 32
 # As the paper's SHAP has.
@@ -111,7 +113,7 @@ def _maps_of(explanation):
         and len(explanation.layer_names) == values.shape[1]
     ):
         for name, maps in zip(explanation.layer_names, np.moveaxis(values, 1, 0), strict=True):
-            yield f"Feature map, {name}", _to_unit(maps)
+            yield f"{LAYER}{name}", _to_unit(maps)
     elif values.ndim == 4:
         yield explanation.method or "SHAP", _to_unit(values.sum(axis=-1))
     else:

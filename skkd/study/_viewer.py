@@ -11,10 +11,13 @@ from PIL import Image
 from scipy.ndimage import zoom
 
 from skkd.explanation import ExplanationDisplay
+from skkd.study._explaining import LAYER
 
 # Pictures are no larger than this, so that the report is light.
 _SIDE = 128
 _MOST_ROWS = 12
+# Of a network of many convolutions as many are shown, from the first to the last.
+_MOST_LAYERS = 8
 
 
 class Maps:
@@ -34,7 +37,7 @@ class Maps:
             self.maps = {
                 name: {
                     title: _shrunk(arrays[f"{name}/{title}"].astype(np.float32))
-                    for title in model["maps"]
+                    for title in _some(model["maps"])
                 }
                 for name, model in self.models.items()
             }
@@ -90,16 +93,23 @@ class Maps:
         ExplanationDisplay(
             images=pictures if pictures.ndim == 4 else pictures[..., None],
             maps=np.stack([values[rows] for values in maps.values()], axis=1),
-            map_names=[title.removeprefix("Feature map, ") for title in maps],
+            map_names=[title.removeprefix(LAYER) for title in maps],
             row_titles=[""] * len(rows),
             row_names=[self.labels[row] for row in rows],
         ).plot(ax=axes)
         return figure
 
 
+def _some(titles):
+    layers = [title for title in titles if title.startswith(LAYER)]
+    n = min(_MOST_LAYERS, len(layers))
+    shown = {layers[i] for i in np.linspace(0, len(layers) - 1, n).round().astype(int)}
+    return [title for title in titles if title in shown or title not in layers]
+
+
 def _by_attribution(maps, wanted):
     """Return the titles and maps that are attributions, or those that are feature maps."""
-    return [item for item in maps.items() if item[0].startswith("Feature map") != wanted]
+    return [item for item in maps.items() if item[0].startswith(LAYER) != wanted]
 
 
 def _shrunk(pictures):

@@ -61,6 +61,13 @@ def _doubts(found):
             f"Which images are of one patient is not known here{whose}. If some are, the figures "
             "are too good and the intervals too narrow."
         )
+    models = found.tables["models"]
+    accuracy = models[models["measured on"] == "test"].set_index("model")["accuracy"]
+    if accuracy["teacher"] < accuracy["plain student"]:
+        sentences.append(
+            "The teacher is right less often than the student that learned without one: little "
+            "can be learned from it before it is trained better."
+        )
     if found.settings.teacher is not None:
         sentences.append(
             "The teacher came as a file, and what it was trained on is not known here. If it has "
@@ -90,8 +97,8 @@ def _smaller(timing):
     cheaper = teacher["flops"] / student["flops"]
     faster = teacher["prediction"] / student["prediction"]
     said = (
-        f"The student has {int(student['parameters']):,} weights "
-        f"({_times(fewer, 'fewer', 'more')} than the teacher), needs "
+        f"Compared with the teacher, the student has {int(student['parameters']):,} weights "
+        f"({_times(fewer, 'fewer', 'more')}), needs "
         f"{student['flops'] / 1e6:,.1f} million operations for an image "
         f"({_times(cheaper, 'fewer', 'more')}), and predicts it in "
         f"{1000 * student['prediction']:.1f} ms ({_times(faster, 'faster', 'slower')}) on the "
@@ -103,6 +110,8 @@ def _smaller(timing):
 
 
 def _times(ratio, up, down):
+    if 0.95 < ratio < 1.05:
+        return "about the same"
     return f"{ratio:.1f} times {up}" if ratio >= 1 else f"{1 / ratio:.1f} times {down}"
 
 
@@ -114,9 +123,12 @@ def _helped(found):
         "Distillation did harm",
         "Whether distillation helped cannot be told from these images",
     )
+    models = found.tables["models"]
+    loss = models[models["measured on"] == "test"].set_index("model")["loss"]
     return (
         f"{said}: beside the same network trained on the labels alone, accuracy differs by "
-        f"{_points(row)}{_seeds(row)}."
+        f"{_points(row)}{_seeds(row)}. The loss, by which wrong answers count the more the surer "
+        f"they are, is {loss['distilled student']:.3f} in place of {loss['plain student']:.3f}."
     )
 
 
