@@ -66,19 +66,19 @@ def run_study(
     teacher : str, path or None, default=None
         A trained Keras model, whose outputs are the classes in sorted order. None trains one.
     backbone : str or None, default=None
-        Name of the backbone of the teacher that is trained, as of `TransferNet`. None trains a
+        Name of the backbone of the teacher that is trained, as of `skkd.TransferNet`. None trains a
         convolutional network twice as wide as the default student, from random weights.
     weights : {"imagenet", "none"}, path or None, default=None
         Weights that the backbone begins with; None and "none" are random ones.
     preprocessing : str or None, default="auto"
-        What happens to images before the backbone, as of `TransferNet`.
+        What happens to images before the backbone, as of `skkd.TransferNet`.
     teacher_learning_rate : float or None, default=None
         Of the teacher that is trained; None is 1e-3, and 1e-4, as in the paper, with a backbone.
     teacher_epochs : int or None, default=None
         Epochs of that teacher at most; None is as many as of a student. The best by the loss on
         the images to choose by is kept.
     student : str, default="five_block"
-        Name of the student's network, as of `NetworkClassifier`.
+        Name of the student's network, as of `skkd.NetworkClassifier`.
     image_size : int, default=64
         Side of the images in pixels.
     limit : int or None, default=None
