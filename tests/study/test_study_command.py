@@ -1,6 +1,4 @@
 import json
-import os
-import resource
 import signal
 import subprocess
 
@@ -110,8 +108,8 @@ def test_ctrl_c_keeps_what_is_finished(command, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(os.name != "posix", reason="limits of files are POSIX's")
 def test_without_space_what_is_finished_is_kept(command, commanded, tmp_path):
+    resource = pytest.importorskip("resource", reason="limits of files are POSIX's")
     out = tmp_path / "out"
 
     def small_files_only():
