@@ -5,6 +5,7 @@ import shlex
 
 from sklearn.utils import Bunch
 
+from skkd.distillation import load_teacher
 from skkd.study import _data, _figures, _models, _report, _results
 from skkd.study._models import PLAIN
 from skkd.study._plan import plan
@@ -155,15 +156,11 @@ def run_study(
     if dry_run:
         return _planned(study)
     study.begin()
-    return _run(study)
+    with alone_in(study.out):
+        return _run(study)
 
 
 def _run(study):
-    with alone_in(study.out):
-        return _stages(study)
-
-
-def _stages(study):
     s = study.settings
     images, leaks = study.split()
     n_labels = None if s.few_labels is None else _models.count_few_labels(images, s.few_labels)
@@ -189,7 +186,7 @@ def _stages(study):
     models = {"teacher": teacher, "student": student / "student.keras"}
     maps, tables = study.looked_at(images, models, student, test.predicted(best))
     study.say("intervals and report: begun")
-    tables = _tables(named, ranked, validation, test) | tables
+    tables = _tables(named, ranked, n_labels, validation, test) | tables
     histories = {name: _models.read_history(folder) for name, folder in first.items()}
     if s.teacher is None:
         histories["teacher"] = _models.read_history(teacher.parent)
@@ -225,15 +222,15 @@ def _of(part, images, said, folders, settings):
     return _results.Models(images, part, teacher, students, settings)
 
 
-def _tables(named, ranked, validation, test):
+def _tables(named, ranked, n_labels, validation, test):
     others = {f"student, {kind}": kind for kind in ranked if kind not in named.values()}
     pairs = [
         ("distilled student", "plain student"),
         ("distilled student", "teacher"),
         ("distilled student", "student of Eq. 2 as printed"),
     ]
-    few = [name for name, kind in named.items() if kind != "teacher" and kind.n_labels is not None]
-    pairs += [tuple(reversed(few))] if few else []
+    if n_labels is not None:
+        pairs.append(tuple(f"{who} student, {n_labels} labels" for who in ("distilled", "plain")))
     return {
         "models": _results.table_of_models(named | others, validation, test),
         "comparisons": _results.table_of_comparisons(named, pairs, test),
@@ -244,10 +241,8 @@ def _tables(named, ranked, validation, test):
 
 def _planned(study):
     images = _data.Images(study.X, _data.dealt_by_image(study.table, study.settings))
-    teacher = None
-    if study.settings.teacher is not None:
-        teacher = _models.load_teacher(study.settings.teacher)
-    table = plan(study.settings, images, teacher)
+    path = study.settings.teacher
+    table = plan(study.settings, images, None if path is None else load_teacher(path))
     return Bunch(plan=table, seconds=float(table["seconds"].sum()))
 
 

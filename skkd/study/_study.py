@@ -201,7 +201,7 @@ class Study:
             "audit",
             self._inputs(*intervals) | {"student": student.name},
             lambda folder: _auditing.audit(
-                student / "student.skkd", images, self.has_files, s, self.say, folder
+                student / "student.skkd", images, s.data is not None, s, self.say, folder
             ),
         )
         tables = {
@@ -213,11 +213,6 @@ class Study:
         # A class may be called "None" or "NA".
         read = {"keep_default_na": False, "na_values": [""]}
         return maps, {name: pd.read_csv(path, **read) for name, path in tables.items()}
-
-    @property
-    def has_files(self):
-        """Whether images are files, and no phantoms."""
-        return self.settings.data is not None
 
     def has_time(self):
         """Return whether there is time for more than what a report needs."""
