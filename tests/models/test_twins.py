@@ -362,6 +362,7 @@ def test_other_callbacks_end_with_the_network_itself(data):
     assert classifier.callbacks_[0].model is classifier._trainer.model_
 
 
+@TRACES
 def test_lines_on_progress_leave_the_network_shared(data, pool):
     lines = [EpochLines([].append, "student")]
     NetworkClassifier(NETWORK, epochs=1, callbacks=lines).fit(*data)
