@@ -48,7 +48,9 @@ class Precision:
         """Return the least probabilities, as float64, that reach thresholds."""
         # 16 bits tell hundredths apart only just; elsewhere sums of many votes round many times.
         if self._type.itemsize < 4:
-            return thresholds.astype(self._type).astype(np.float64)
+            # A probability of 0 reaches none, though the type may have no number as small.
+            rounded = thresholds.astype(self._type).astype(np.float64)
+            return np.maximum(rounded, np.nextafter(0, 1))
         return thresholds * (1 - 16 * self._eps)
 
 
@@ -91,6 +93,15 @@ def label_codes(y_true, labels, name="y_true"):
             f"{name} must hold only the classes {index.tolist()}; got {unknown} as well"
         )
     return codes
+
+
+def labels_and_codes(y_true, labels):
+    """Return the labels, those of `y_true` in order for None, and the position of each true one."""
+    if labels is None:
+        codes, labels = pd.factorize(y_true, sort=True)
+        return np.asarray(labels), codes
+    labels = np.asarray(labels)
+    return labels, label_codes(y_true, labels)
 
 
 def check_pos_label(pos_label, labels):
@@ -194,8 +205,7 @@ def check_predictions(y_true, y_proba, labels):
         Of the probabilities as they were given.
     """
     y_true = check_labels(y_true)
-    labels = np.sort(pd.unique(y_true)) if labels is None else np.asarray(labels)
-    codes = label_codes(y_true, labels)
+    labels, codes = labels_and_codes(y_true, labels)
     precision = Precision(y_proba)
     proba = check_probabilities(y_proba, y_true, precision)
     if proba.ndim == 1:

@@ -15,7 +15,7 @@ from skkd.metrics._predictions import (
     check_pos_label,
     check_probabilities,
     check_weights,
-    label_codes,
+    labels_and_codes,
 )
 from skkd.metrics.inference._intervals import Intervals
 from skkd.metrics.usefulness._resampled_curve import ResampledCurve
@@ -116,11 +116,11 @@ def net_benefit(
             "one column, or use decision_curve for all classes"
         )
     pos_label = check_pos_label(pos_label, pd.unique(y_true))
-    codes = (y_true == pos_label).astype(np.int8)
+    codes = (y_true == pos_label).astype(np.intp)
     weights = check_weights(sample_weight, y_true)
-    shares = _class_shares(codes, 2, _binary_prevalence(prevalence), weights)
+    shares, of_row = _shares(codes, 2, _binary_prevalence(prevalence), weights)
     reached = np.minimum(precision.least(values), Precision(thresholds).least(values))
-    result = _model_net_benefit(codes, proba, values, reached, shares, 1, weights)
+    result = _model_net_benefit(codes == 1, proba, values, reached, of_row)
     result = result - _check_test_harm(test_harm)
     if standardized:
         result = result / _positive_share(shares, 1, pos_label)
@@ -257,8 +257,7 @@ def decision_curve(
     y_true = check_labels(y_true)
     weights = check_weights(sample_weight, y_true)
     proba = check_probabilities(y_proba, y_true, precision)
-    labels = np.sort(pd.unique(y_true)) if labels is None else np.asarray(labels)
-    codes = label_codes(y_true, labels)
+    labels, codes = labels_and_codes(y_true, labels)
     if proba.ndim == 2:
         check_columns(proba, labels, precision.sum)
     elif len(labels) > 2:
@@ -271,9 +270,9 @@ def decision_curve(
         pos_label = check_pos_label(pos_label, labels)
         if proba.ndim == 2:
             proba = proba[:, labels.tolist().index(pos_label)]
-        codes = (y_true == pos_label).astype(np.int8)
+        codes = (y_true == pos_label).astype(np.intp)
         prevalence = _binary_prevalence(prevalence)
-        shares = _class_shares(codes, 2, prevalence, weights)
+        shares, of_row = _shares(codes, 2, prevalence, weights)
         curves = [(pos_label, 1, proba)]
     else:
         if pos_label is not None:
@@ -282,7 +281,7 @@ def decision_curve(
                 f"got {pos_label!r}: select that class in the result"
             )
         prevalence = _multiclass_prevalence(prevalence, labels)
-        shares = _class_shares(codes, len(labels), prevalence, weights)
+        shares, of_row = _shares(codes, len(labels), prevalence, weights)
         curves = [(label, k, proba[:, k]) for k, label in enumerate(labels.tolist())]
 
     given = {"groups": groups, "n_resamples": n_resamples, "random_state": random_state}
@@ -291,7 +290,7 @@ def decision_curve(
     frames = []
     for label, k, scores in curves:
         treat_all = shares[k] - (1 - shares[k]) * odds
-        model = _model_net_benefit(codes, scores, thresholds, reached, shares, k, weights)
+        model = _model_net_benefit(codes == k, scores, thresholds, reached, of_row)
         strategies = {
             "model": model - test_harm,
             "treat all": treat_all,
@@ -338,42 +337,42 @@ def _band(bands, strategy, n_thresholds):
     return {"net_benefit_low": low, "net_benefit_high": high}
 
 
-def _model_net_benefit(codes, proba, thresholds, reached, shares, positive, weights):
-    """Return the net benefit of treating the rows at or above each threshold."""
-    true_positives = np.zeros_like(thresholds)
-    false_positives = np.zeros_like(thresholds)
-    for code, share in enumerate(shares):
-        mine = codes == code
-        if weights is None:
-            # Sorted numbers are several times faster to come by than their order.
-            scores = np.sort(proba[mine])
-            below = np.arange(len(scores) + 1)
-        else:
-            order = np.argsort(proba[mine])
-            scores = proba[mine][order]
-            below = np.concatenate([[0], np.cumsum(weights[mine][order])])
-        if not below[-1]:
-            continue
-        treated = below[-1] - below[np.searchsorted(scores, reached)]
-        treated = share * treated / below[-1]
-        if code == positive:
-            true_positives += treated
-        else:
-            false_positives += treated
+def _model_net_benefit(positive, proba, thresholds, reached, weights):
+    """Return the net benefit of treating the rows at or above each threshold.
+
+    `weights` are the share of the population that each row stands for, None where all are equal.
+    """
+    # One sort serves both: rows to treat come from the top, the others from the bottom.
+    signed = np.where(positive, proba, -proba)
+    # Sorted numbers are several times faster to come by than their order.
+    order = None if weights is None else np.argsort(signed)
+    signed = np.sort(signed) if weights is None else signed[order]
+    n_top = len(signed) - np.searchsorted(signed, reached)
+    n_bottom = np.searchsorted(signed, -reached, side="right")
+    if weights is None:
+        treated = n_top / len(signed), n_bottom / len(signed)
+    else:
+        sides = (order[::-1], n_top), (order, n_bottom)
+        treated = (np.append(0, weights[rows]).cumsum()[n] for rows, n in sides)
+    true_positives, false_positives = treated
     return true_positives - false_positives * thresholds / (1 - thresholds)
 
 
-def _class_shares(codes, n_classes, prevalence, weights):
-    """Return the share of each class: `prevalence` where given, else that of the sample."""
+def _shares(codes, n_classes, prevalence, weights):
+    """Return the share of each class in the population, and of each row, None where all are equal.
+
+    They are `prevalence` where it is given, else those of the sample.
+    """
     counts = np.bincount(codes, weights, minlength=n_classes)
     if prevalence is None:
-        return counts / counts.sum()
+        return counts / counts.sum(), None if weights is None else weights / counts.sum()
     if not counts.all():
         raise ValueError(
             "prevalence needs rows of every class in y_true, to estimate the share of each that "
             f"is treated; got {counts.tolist()} rows"
         )
-    return prevalence
+    of_row = (prevalence / counts)[codes]
+    return prevalence, of_row if weights is None else weights * of_row
 
 
 def _positive_share(shares, positive, label):

@@ -446,6 +446,12 @@ def test_what_lies_below_a_threshold_by_more_than_rounding_is_not_treated(proba,
     assert net_benefit([1, 1], np.array([proba, 0.1], np.asarray(proba).dtype), threshold) == 0
 
 
+def test_a_probability_of_zero_reaches_no_threshold():
+    # Which 16 bits would round to 0.
+    assert net_benefit([1, 0], np.array([0, 0.5], "float16"), 1e-9) == -0.5 * 1e-9 / (1 - 1e-9)
+    assert net_benefit([0, 1], np.array([0, 0.5], "float16"), 1e-9) == 0.5
+
+
 @pytest.mark.parametrize(
     ("over", "dtype"),
     [
