@@ -41,6 +41,8 @@ def check_targets(y, images, *, sample_weight, class_weight, classes, known, own
         The classes to tell apart, sorted and at least two.
     """
     labels = _check_labels(y, images, owner)
+    if classes is None and known is None:
+        check_classification_targets(labels)
     weights = _check_weights(sample_weight, class_weight, images, labels)
     return labels, weights, _check_classes(labels, classes, known, owner)
 
@@ -165,7 +167,6 @@ def _check_labels(y, images, owner):
     """Return class labels, one an image, none of them missing."""
     y = check_true_labels(y, owner)
     check_consistent_length(images, y)
-    check_classification_targets(y)
     return y
 
 

@@ -90,21 +90,23 @@ def _training(histories):
 def _confusion(models, named):
     figure, axes = _row(len(named), 3.4, 3.4)
     words = []
+    few = len(models.classes) <= _MOST_CLASSES_NAMED
     for ax, (name, kind) in zip(axes, named.items(), strict=True):
         proba = models.first(kind)
-        names = [_short(label) for label in models.classes]
-        if len(names) > _MOST_CLASSES_NAMED:
-            names = range(1, len(names) + 1)
+        names = [_short(label) if few else k for k, label in enumerate(models.classes, 1)]
         ConfusionMatrixDisplay.from_predictions(
             models.y,
             models.classes[proba.argmax(axis=1)],
             labels=models.classes,
             display_labels=names,
-            xticks_rotation=45,
-            colorbar=False,
+            include_values=few,
+            xticks_rotation=45 if few else 90,
+            colorbar=not few,
             cmap="Blues",
             ax=ax,
         )
+        if not few:
+            ax.tick_params(labelsize=5)
         ax.set_title(_short(name))
         words.append(f"{name}: {int((models.classes[proba.argmax(axis=1)] == models.y).sum())}")
     return figure, (

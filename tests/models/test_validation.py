@@ -1,5 +1,7 @@
 """Images to validate with: by fraction, by group, by a splitter, or a user's own."""
 
+import warnings
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -72,6 +74,17 @@ def test_images_kept_apart_are_those_validated_with(data, others):
     assert weighted.history_["val_loss"][-1] == pytest.approx(
         cross_entropy(weighted, *others, weights), rel=1e-4
     )
+
+
+def test_few_images_of_known_classes_are_not_taken_for_regression(data, others):
+    X, y = others
+    few = [int(np.flatnonzero(y == label)[0]) for label in range(3)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        fitted = classifier(epochs=1).fit(*data, X_val=X[few], y_val=y[few])
+        fitted.partial_fit(X[few], y[few])
+    with pytest.raises(ValueError, match=r"only the classes of the first fit.*0\.5"):
+        classifier(epochs=1).fit(*data, X_val=X[few], y_val=[0.5, 1.0, 2.0])
 
 
 def test_early_stopping_goes_by_them(data, others):

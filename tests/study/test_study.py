@@ -312,3 +312,28 @@ def test_a_small_study_of_two_classes(tmp_path):
     page = found.report.read_text(encoding="utf-8")
     assert "2 classes apart (0, 1)" in page
     assert "one student of each was trained, and what other seeds would change is not known" in page
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("error::UserWarning")
+def test_a_small_study_of_many_classes(tmp_path):
+    rng = np.random.default_rng(0)
+    for number in range(14 * 10):
+        folder = tmp_path / "data" / f"class {number % 14:02d}"
+        folder.mkdir(parents=True, exist_ok=True)
+        pixels = rng.integers(0, 60, (16, 16)) + 14 * (number % 14)
+        Image.fromarray(np.uint8(pixels)).save(folder / f"{number}.png")
+    found = run_study(
+        tmp_path / "data",
+        tmp_path / "out",
+        image_size=16,
+        epochs=1,
+        alphas=0.5,
+        temperatures=4,
+        n_explained=1,
+        n_fidelity=4,
+        n_resamples=20,
+        verbose=0,
+    )
+    subgroups = found.tables["subgroups"]
+    assert subgroups["value"][subgroups["column"] == "class"].nunique() == 14

@@ -96,7 +96,13 @@ def test_a_study_killed_in_each_stage_ends_in_the_same_tables(command, commanded
 @pytest.mark.slow
 def test_ctrl_c_keeps_what_is_finished(command, tmp_path):
     out = tmp_path / "out"
-    with subprocess.Popen(command(out), stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+    with subprocess.Popen(
+        command(out),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        # Shells start what runs in the background without Ctrl-C, and that is inherited.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    ) as process:
         for line in process.stdout:
             if b"teacher-says: begun" in line:
                 process.send_signal(signal.SIGINT)
