@@ -44,7 +44,7 @@ def audit(student, images, has_files, settings, say, folder):
         metadata |= {
             name: stored[name] for name in ("color", "format") if stored[name].nunique() > 1
         }
-    # Classes are few enough to have been told apart.
+    # Each class is a group, however many there are.
     most = max(10, len(classifier.classes_))
     report = subgroup_report(classifier, X, y, pd.DataFrame(metadata), max_values=most, **given)
     report.to_csv(folder / "subgroups.csv", index=False)

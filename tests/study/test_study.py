@@ -284,6 +284,18 @@ def test_what_is_written_says_how_it_was_made(study, small):
     assert record["tables"]["models"][0]["model"] == "teacher"
 
 
+SMALLEST = {
+    "image_size": 16,
+    "epochs": 1,
+    "alphas": 0.5,
+    "temperatures": 4,
+    "n_explained": 1,
+    "n_fidelity": 4,
+    "n_resamples": 20,
+    "verbose": 0,
+}
+
+
 def test_a_small_study_of_two_classes(tmp_path):
     rng = np.random.default_rng(0)
     # As dark images as bright ones, each another one.
@@ -292,18 +304,7 @@ def test_a_small_study_of_two_classes(tmp_path):
         folder.mkdir(parents=True, exist_ok=True)
         pixels = rng.integers(0, 128, (16, 16)) + 127 * (number % 2)
         Image.fromarray(np.uint8(pixels)).save(folder / f"{number}.png")
-    found = run_study(
-        tmp_path / "data",
-        tmp_path / "out",
-        image_size=16,
-        epochs=1,
-        alphas=0.5,
-        temperatures=4,
-        n_explained=1,
-        n_fidelity=4,
-        n_resamples=20,
-        verbose=0,
-    )
+    found = run_study(tmp_path / "data", tmp_path / "out", **SMALLEST)
     models = found.tables["models"]
     assert models["model"].unique().tolist() == [
         *("teacher", "plain student", "distilled student", "student of Eq. 2 as printed")
@@ -323,17 +324,6 @@ def test_a_small_study_of_many_classes(tmp_path):
         folder.mkdir(parents=True, exist_ok=True)
         pixels = rng.integers(0, 60, (16, 16)) + 14 * (number % 14)
         Image.fromarray(np.uint8(pixels)).save(folder / f"{number}.png")
-    found = run_study(
-        tmp_path / "data",
-        tmp_path / "out",
-        image_size=16,
-        epochs=1,
-        alphas=0.5,
-        temperatures=4,
-        n_explained=1,
-        n_fidelity=4,
-        n_resamples=20,
-        verbose=0,
-    )
+    found = run_study(tmp_path / "data", tmp_path / "out", **SMALLEST)
     subgroups = found.tables["subgroups"]
     assert subgroups["value"][subgroups["column"] == "class"].nunique() == 14

@@ -344,9 +344,12 @@ def _model_net_benefit(positive, proba, thresholds, reached, weights):
     """
     # One sort serves both: rows to treat come from the top, the others from the bottom.
     signed = np.where(positive, proba, -proba)
-    # Sorted numbers are several times faster to come by than their order.
-    order = None if weights is None else np.argsort(signed)
-    signed = np.sort(signed) if weights is None else signed[order]
+    if weights is None:
+        # Sorted numbers are several times faster to come by than their order.
+        signed.sort()
+    else:
+        order = np.argsort(signed)
+        signed = signed[order]
     n_top = len(signed) - np.searchsorted(signed, reached)
     n_bottom = np.searchsorted(signed, -reached, side="right")
     if weights is None:

@@ -446,6 +446,14 @@ def test_what_lies_below_a_threshold_by_more_than_rounding_is_not_treated(proba,
     assert net_benefit([1, 1], np.array([proba, 0.1], np.asarray(proba).dtype), threshold) == 0
 
 
+@pytest.mark.parametrize("dtype", ["float64", "float32", "float16", "bfloat16"])
+def test_a_healthy_row_at_the_threshold_is_treated_too(dtype):
+    proba, threshold = np.array([0.5, 0.9]).astype(dtype), np.array([0.5]).astype(dtype)
+    # One of two rightly, one wrongly, at odds of 1.
+    assert net_benefit([0, 1], proba, threshold) == 0
+    assert net_benefit([0, 1], proba, threshold, sample_weight=[2, 1]) == pytest.approx(-1 / 3)
+
+
 def test_a_probability_of_zero_reaches_no_threshold():
     # Which 16 bits would round to 0.
     assert net_benefit([1, 0], np.array([0, 0.5], "float16"), 1e-9) == -0.5 * 1e-9 / (1 - 1e-9)
