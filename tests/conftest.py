@@ -1,4 +1,5 @@
 import os
+import random
 from pathlib import Path
 
 import matplotlib
@@ -8,6 +9,13 @@ from sklearn.datasets import load_digits
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 matplotlib.use("agg")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup():
+    """Start each test, before its fixtures, where fits without a seed draw the same numbers."""
+    random.seed(0)
+    np.random.seed(0)
 
 
 @pytest.fixture(scope="session")

@@ -17,6 +17,9 @@ from skkd.models._precision import full_precision
 from skkd.models._sharing import SharesModels
 from skkd.models._sizes import check_shapes, check_widths
 
+# Keras's own, .99 and up to .999 in its applications, averages over more steps than training on
+# few images has: what is predicted then lags far behind what was learned.
+_MOMENTUM = 0.9
 _MODEL_FILES = (".keras", ".h5", ".hdf5", ".pb", ".tflite", ".onnx", ".pt", ".pth")
 
 
@@ -26,6 +29,8 @@ class TransferNet(SharesModels, BaseEstimator):
     The backbone's own preprocessing is part of the network, so it is fed raw images with values
     from 0 to 255. The moving statistics of the backbone's batch normalization are held still
     unless it starts from random weights: a short fine-tuning that moves them ends near chance.
+    Those that do move, of a random backbone and of the head, follow with a momentum of 0.9, so that
+    they have caught up after some tens of steps.
 
     Parameters
     ----------
@@ -44,7 +49,8 @@ class TransferNet(SharesModels, BaseEstimator):
         Shares of units, in [0, 1), left out in training before each dense layer and before the
         classifying layer; one number for all of them.
     batch_norm : bool, default=True
-        Normalize before the first and after the last dropout of the head, as the paper does.
+        Normalize before the first and after the last dropout of the head, as the paper does (with
+        Keras's momentum of 0.99).
     preprocessing : {"auto", "torch", "tf", "caffe"} or None, default="auto"
         What happens to raw images before a named backbone: what ``keras.applications`` documents
         for it ("auto"), one of its three conventions by name, or nothing.
@@ -127,19 +133,24 @@ class TransferNet(SharesModels, BaseEstimator):
             backbone = self._load_backbone(application, x.shape[1:])
             pretrained = self.weights is not None
         backbone.trainable = self.train_backbone
-        if pretrained:
-            _hold_batch_norm_still(backbone)
+        for norm in _batch_norms(backbone):
+            if pretrained:
+                # Calling the backbone with training=False does not hold its statistics: an outer
+                # call with training=True overrides it. trainable=False on the layers does.
+                norm.trainable = False
+            else:
+                norm.momentum = min(norm.momentum, _MOMENTUM)
         x = backbone(x)
         if len(x.shape) == 4:
             x = pools[self.pooling](name="pool")(x)
         if self.batch_norm:
-            x = layers.BatchNormalization(name="head_norm1")(x)
+            x = layers.BatchNormalization(momentum=_MOMENTUM, name="head_norm1")(x)
         for number, units in enumerate(self.dense):
             x = layers.Dropout(rates[number], name=f"head_dropout{number + 1}")(x)
             x = layers.Dense(units, activation="relu", name=f"head_dense{number + 1}")(x)
         x = layers.Dropout(rates[-1], name=f"head_dropout{len(rates)}")(x)
         if self.batch_norm:
-            x = layers.BatchNormalization(name="head_norm2")(x)
+            x = layers.BatchNormalization(momentum=_MOMENTUM, name="head_norm2")(x)
         x = layers.Dense(n_classes, name="logits", dtype=full_precision())(x)
         x = layers.Softmax(name="probabilities", dtype="float32")(x)
         return keras.Model(inputs, x, name="transfernet")
@@ -273,11 +284,9 @@ def _preprocess(x, application, convention):
     )(x)
 
 
-def _hold_batch_norm_still(model):
-    # Calling the backbone with training=False does not hold: an outer call with training=True
-    # overrides it. trainable=False on the layers themselves does.
+def _batch_norms(model):
     for layer in model.layers:
         if isinstance(layer, keras.Model):
-            _hold_batch_norm_still(layer)
+            yield from _batch_norms(layer)
         elif isinstance(layer, layers.BatchNormalization):
-            layer.trainable = False
+            yield layer

@@ -34,6 +34,27 @@ def test_training_a_transfer_net_moves_no_batch_norm_statistics_of_the_backbone(
     assert (kernel_before != model.get_layer("backbone").layers[1].get_weights()[0]).any()
 
 
+def test_statistics_of_the_head_have_caught_up_after_few_steps(rng):
+    images = rng.random((8, 4, 4, 3)).astype("float32")
+    inputs = keras.Input((4, 4, 3))
+    backbone = keras.Model(inputs, layers.Rescaling(2.0)(inputs))
+    model = TransferNet(backbone, dense=(), dropout=0.0).build((4, 4, 3), 2)
+    model.compile(keras.optimizers.SGD(0.0), "categorical_crossentropy")
+    model.fit(images, np.eye(2)[[0, 1] * 4], batch_size=8, epochs=20, verbose=0)
+    caught_up = 2 * images.mean((0, 1, 2)) * (1 - 0.9**20)
+    moving_mean = keras.ops.convert_to_numpy(model.get_layer("head_norm1").moving_mean)
+    np.testing.assert_allclose(moving_mean, caught_up, rtol=1e-5)
+
+
+def test_statistics_of_a_random_backbone_catch_up_as_fast():
+    network = TransferNet("mobilenetv2", weights=None).build((32, 32, 3), 2)
+    (backbone,) = (layer for layer in network.layers if isinstance(layer, keras.Model))
+    norms = [one for one in backbone.layers if isinstance(one, layers.BatchNormalization)]
+    assert len(norms) > 50
+    assert {norm.momentum for norm in norms} == {0.9}
+    assert all(norm.trainable for norm in norms)
+
+
 def test_a_backbone_given_as_model_is_copied_with_its_weights(transfer_net, rng):
     given = transfer_net.backbone
     model = transfer_net.build((16, 16, 3), 2)
