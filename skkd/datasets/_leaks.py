@@ -26,6 +26,8 @@ _SIDE = 16
 # Parts of a hash with fewer bits than these tell few images apart.
 _LEAST_BITS = 16
 _BATCH = 256
+# Images that one thread hashes at a time: many small ones cost less together.
+_PART = 16
 
 
 def find_duplicates(X, *, method="exact", threshold=8, verbose=True) -> list:
@@ -323,12 +325,12 @@ def _say_groups(shared_groups, of_train, of_test):
 
 
 def _fingerprints(X, method, verbose):
-    fingerprint = _pixel_digest if method == "exact" else _perceptual_hash
+    fingerprints = _pixel_digests if method == "exact" else _perceptual_hashes
     if holds_paths(X):
-        # One file at a time: they may differ in size.
-        batches, read = [X], lambda path: fingerprint(read_image(path))
+        # Files may differ in size, so each part is a list.
+        batches, read = [list(X)], read_image
     else:
-        X, read = as_images(X), fingerprint
+        X, read = as_images(X), np.asarray
         if len(X.shape) != 4:
             raise ValueError(f"X must be file paths or images; got a table of shape {X.shape}")
         # Stores are read by one thread, as not all stand more, and many rows at a time, as they
@@ -336,13 +338,14 @@ def _fingerprints(X, method, verbose):
         starts = range(0, len(X), _BATCH)
         batches = (np.asarray(X[start : start + _BATCH]) for start in starts)
     bar = tqdm(total=len(X), desc="Comparing images", delay=1, disable=not verbose)
-    prints = []
+    prints = [fingerprints([])]
     with bar, ThreadPoolExecutor() as pool:
         for batch in batches:
-            for found in pool.map(read, batch):
+            parts = (batch[start : start + _PART] for start in range(0, len(batch), _PART))
+            for found in pool.map(lambda part: fingerprints(map(read, part)), parts):
                 prints.append(found)
-                bar.update()
-    return np.array(prints)
+                bar.update(len(found))
+    return np.concatenate(prints)
 
 
 def _digest(content):
@@ -362,15 +365,24 @@ def _pixel_digest(image):
     return _digest(f"{image.dtype}{image.shape}".encode() + image.tobytes())
 
 
-def _perceptual_hash(image):
+def _pixel_digests(images):
+    return np.array([_pixel_digest(image) for image in images], dtype="U32")
+
+
+def _perceptual_hashes(images):
+    small = np.reshape([_shrink(image) for image in images], (-1, 4 * _SIDE, 4 * _SIDE))
+    # The first coefficient is the mean brightness, which carries no shape.
+    waves = dctn(small, axes=(1, 2), norm="ortho")[:, :_SIDE, :_SIDE]
+    waves = waves.reshape(len(small), _SIDE**2)[:, 1:]
+    return waves > np.median(waves, axis=1, keepdims=True)
+
+
+def _shrink(image):
     # As mean(axis=-1), several times as fast over so short an axis.
     n_channels = image.shape[-1]
     gray = image.astype(np.float32) @ np.full(n_channels, 1 / n_channels, np.float32)
-    gray = Image.fromarray(gray)
-    small = gray.resize((4 * _SIDE, 4 * _SIDE), Image.Resampling.LANCZOS)
-    # The first coefficient is the mean brightness, which carries no shape.
-    waves = dctn(np.asarray(small), norm="ortho")[:_SIDE, :_SIDE].ravel()[1:]
-    return waves > np.median(waves)
+    small = Image.fromarray(gray).resize((4 * _SIDE, 4 * _SIDE), Image.Resampling.LANCZOS)
+    return np.asarray(small)
 
 
 def _group(prints, threshold):
