@@ -162,6 +162,8 @@ def cost(name, study):
 
 
 def between(row, name, low, high):
+    if pd.isna(row[name]):
+        return "undefined"
     return f"{row[name]:.3f} ({row[low]:.3f} to {row[high]:.3f})"
 
 
