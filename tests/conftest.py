@@ -12,10 +12,13 @@ matplotlib.use("agg")
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_runtest_setup():
-    """Start each test, before its fixtures, where fits without a seed draw the same numbers."""
-    random.seed(0)
-    np.random.seed(0)
+def pytest_runtest_setup(item):
+    """Let fits without a seed draw the same numbers in every run of a test.
+
+    Of each test its own: what a fixture drew for another one is not drawn again.
+    """
+    random.seed(item.nodeid)
+    np.random.seed(random.getrandbits(32))
 
 
 @pytest.fixture(scope="session")
