@@ -28,9 +28,9 @@ class TransferNet(SharesModels, BaseEstimator):
 
     The backbone's own preprocessing is part of the network, so it is fed raw images with values
     from 0 to 255. The moving statistics of the backbone's batch normalization are held still
-    unless it starts from random weights: a short fine-tuning that moves them ends near chance.
-    Those that do move, of a random backbone and of the head, follow with a momentum of 0.9, so that
-    they have caught up after some tens of steps.
+    unless it starts from random weights: a short fine-tuning that moves them as slowly as Keras
+    does ends near chance. Those that do move, of a random backbone and of the head, follow with a
+    momentum of 0.9, so that they have caught up after some tens of steps.
 
     Parameters
     ----------
@@ -49,8 +49,7 @@ class TransferNet(SharesModels, BaseEstimator):
         Shares of units, in [0, 1), left out in training before each dense layer and before the
         classifying layer; one number for all of them.
     batch_norm : bool, default=True
-        Normalize before the first and after the last dropout of the head, as the paper does (with
-        Keras's momentum of 0.99).
+        Normalize before the first and after the last dropout of the head, as the paper does.
     preprocessing : {"auto", "torch", "tf", "caffe"} or None, default="auto"
         What happens to raw images before a named backbone: what ``keras.applications`` documents
         for it ("auto"), one of its three conventions by name, or nothing.
